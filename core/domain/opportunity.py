@@ -144,7 +144,9 @@ class Opportunity:
         """Return the key shared by all opportunities that one alert tells of."""
         return f"{self.user}:{self.episode}"
 
-    def to(self, state: State, *, reason: SkipReason | None = None, note: str = "", block: int | None = None) -> Opportunity:
+    def to(
+        self, state: State, *, reason: SkipReason | None = None, note: str = "", block: int | None = None
+    ) -> Opportunity:
         """Return the opportunity in its next state; raise ValueError for a step that the table does not know."""
         if state not in TRANSITIONS[self.state]:
             raise ValueError(f"opportunity {self.label} cannot go from {self.state} to {state}")

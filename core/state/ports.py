@@ -183,7 +183,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold what one alert tells of: the latest opportunity of an episode, and the group message it was put in, if any."""
+    """Hold what one alert tells of: the latest opportunity of an episode, and the group message it is in, if any."""
 
     episode_key: str
     opened_at: float
@@ -257,7 +257,7 @@ class Confirmations(Protocol):
         ...
 
     async def take(self, user_id: int, chat_id: int, now: float) -> Confirmation | None:
-        """Return and remove the one that waits for this person in this chat, or None when there is none or it is void."""
+        """Return and remove what waits for this person in this chat; None when there is nothing, or it is void."""
         ...
 
 
@@ -291,7 +291,7 @@ class Lease(Protocol):
     """Let one process of a kind act while the others stand by."""
 
     async def acquire(self, name: str, holder: str, ttl: float, now: float) -> int | None:
-        """Take or renew the lease and return its fencing token, which grows with each new holder; None: held by another."""
+        """Take or renew the lease; return its fencing token, which grows with each new holder; None: another has it."""
         ...
 
     async def release(self, name: str, holder: str) -> None:
@@ -302,8 +302,8 @@ class Lease(Protocol):
 class Bell(Protocol):
     """Wake the other process when something was written."""
 
-    async def wait(self, timeout: float) -> bool:
-        """Return True as soon as anybody else wrote since the last wait, or False after `timeout` seconds."""
+    async def wait(self, seconds: float) -> bool:
+        """Return True as soon as anybody else wrote since the last wait, or False after `seconds`."""
         ...
 
 
