@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
@@ -228,8 +227,8 @@ class Unknown:
 
 Message: TypeAlias = Command | Event | Question | Answer
 
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    kind.__name__: TypeAdapter(kind)
     for kind in (
         SetDryRun,
         OpportunityUpdated,
@@ -248,23 +247,20 @@ _KINDS: dict[str, type[Any]] = {
 }
 
 
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
 def encode(message: Message) -> str:
     """Return the message as JSON text; whole numbers of any size stay exact."""
-    kind = type(message)
-    body = _adapter(kind).dump_python(message, mode="json")
-    return json.dumps({"v": VERSION, "kind": kind.__name__, "body": body}, separators=(",", ":"))
+    kind = type(message).__name__
+    body = _ADAPTERS[kind].dump_python(message, mode="json")
+    return json.dumps({"v": VERSION, "kind": kind, "body": body}, separators=(",", ":"))
 
 
 def decode(raw: str) -> Message | Unknown:
     """Return the message in `raw`; raise ValueError when the text is not a message at all."""
     envelope = json.loads(raw)
-    kind = _KINDS.get(str(envelope["kind"]))
-    if kind is None or envelope["v"] > VERSION:
+    if not isinstance(envelope, dict) or not {"v", "kind", "body"} <= envelope.keys():
+        raise ValueError(f"not a message: {raw[:80]!r}")
+    adapter = _ADAPTERS.get(str(envelope["kind"]))
+    if adapter is None or envelope["v"] > VERSION:
         return Unknown(str(envelope["kind"]), raw)
-    message: Message = _adapter(kind).validate_python(envelope["body"], strict=False)
+    message: Message = adapter.validate_python(envelope["body"])
     return message

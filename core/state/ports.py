@@ -16,7 +16,6 @@ from core.domain.messages import Answer, Command, Event, Question, Unknown
 from core.domain.opportunity import Opportunity
 from core.domain.units import Address
 
-
 # Written by the worker
 
 
