@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from core.domain.units import (
     PERCENTAGE_FACTOR,
@@ -70,7 +71,7 @@ class Reserve:
     @property
     def unit(self) -> int:
         """Return how many of the token's smallest units make one token."""
-        return 10**self.decimals
+        return int(10**self.decimals)
 
     def normalized_income(self, now: int) -> Ray:
         """Return the liquidity index accrued to `now`, unix seconds, half-up (ReserveLogic.getNormalizedIncome)."""
@@ -142,6 +143,13 @@ class Market:
     prices: Mapping[int, BaseUsd] = field(default_factory=dict)
     block: int = 0
     timestamp: int = 0
+    _valuation: Valuation | None = field(default=None, init=False, repr=False, compare=False)
+
+    def valuation(self, now: int) -> Valuation:
+        """Return what the market is worth at `now` (unix seconds), computed anew only if something changed."""
+        if self._valuation is None or not self._valuation.holds_for(self, now):
+            self._valuation = Valuation(self, now)
+        return self._valuation
 
     def reserve_of(self, asset: Address) -> Reserve | None:
         """Return the reserve of that underlying token, or None if it is not listed."""
@@ -166,9 +174,84 @@ class Market:
         self.block, self.timestamp = block, timestamp
 
     def repriced(self, price_bps: Mapping[int, int]) -> Market:
-        """Return a market whose prices are the given bps of these (9900 is -1 %), rounded down; 10000 where not named."""
+        """Return a market whose prices are the given bps of these, rounded down: 9900 is -1 %; unnamed ones stay."""
         prices = {
             id_: BaseUsd(price * price_bps.get(id_, PERCENTAGE_FACTOR) // PERCENTAGE_FACTOR)
             for id_, price in self.prices.items()
         }
         return replace(self, prices=prices)
+
+
+class AssetValue(NamedTuple):
+    """Hold a reserve's indexes accrued to one second, its price, and how many smallest units make one token."""
+
+    income: Ray
+    debt_index: Ray
+    price: BaseUsd
+    unit: int
+
+
+class CollateralValue(NamedTuple):
+    """Hold what one token of collateral counts for an account in some e-mode category."""
+
+    income: Ray
+    price: BaseUsd
+    unit: int
+    liquidation_threshold: Bps
+    ltv: Bps
+
+
+class Valuation:
+    """Hold what a market is worth at one second: everything in an account's figures that is not the account's.
+
+    `assets` has the reserves that have a price, by id.
+    """
+
+    __slots__ = ("_collaterals", "_market", "assets", "now")
+
+    def __init__(self, market: Market, now: int) -> None:
+        self.now = now
+        self._market = replace(market)  # the caller's own goes on to change
+        self._collaterals: dict[int, dict[int, CollateralValue]] = {}
+        self.assets = {
+            reserve_id: AssetValue(
+                reserve.normalized_income(now), reserve.normalized_debt(now), market.prices[reserve_id], reserve.unit
+            )
+            for reserve_id, reserve in market.reserves.items()
+            if reserve_id in market.prices
+        }
+
+    def holds_for(self, market: Market, now: int) -> bool:
+        """Tell whether this is still what `market` is worth at `now`."""
+        return (
+            now == self.now
+            and market.prices is self._market.prices
+            and market.reserves is self._market.reserves
+            and market.e_modes is self._market.e_modes
+        )
+
+    def collaterals(self, e_mode: int) -> dict[int, CollateralValue]:
+        """Return what each reserve counts as collateral in that e-mode; raise LookupError for an unknown category."""
+        rows = self._collaterals.get(e_mode)
+        if rows is None:
+            category = self._market.e_modes[e_mode] if e_mode else None
+            rows = self._collaterals[e_mode] = {
+                reserve_id: CollateralValue(
+                    asset.income,
+                    asset.price,
+                    asset.unit,
+                    *_threshold_and_ltv(self._market.reserves[reserve_id], category),
+                )
+                for reserve_id, asset in self.assets.items()
+            }
+        return rows
+
+
+def _threshold_and_ltv(reserve: Reserve, category: EModeCategory | None) -> tuple[Bps, Bps]:
+    """Choose as GenericLogic and ValidationLogic.getUserReserveLtv do."""
+    if category is None:
+        return reserve.liquidation_threshold, reserve.ltv
+    if not category.collateral_bitmap >> reserve.id & 1:
+        return reserve.liquidation_threshold, Bps(0) if category.isolated else reserve.ltv
+    ltv = Bps(0) if category.ltvzero_bitmap >> reserve.id & 1 else category.ltv
+    return category.liquidation_threshold, ltv

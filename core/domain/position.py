@@ -70,7 +70,9 @@ class Position:
 
 def holdings(balances: Mapping[int, int]) -> Holdings:
     """Return scaled balances by reserve id in the form that a position keeps."""
-    return tuple((reserve_id, ScaledAmount(balances[reserve_id])) for reserve_id in sorted(balances) if balances[reserve_id])
+    return tuple(
+        (reserve_id, ScaledAmount(balances[reserve_id])) for reserve_id in sorted(balances) if balances[reserve_id]
+    )
 
 
 def collateral_flags(configuration: int) -> int:
@@ -94,12 +96,12 @@ def atoken_after_burn(scaled: int, value: int, balance_increase: int, index: int
 
 
 def vtoken_after_mint(scaled: int, value: int, balance_increase: int, index: int) -> ScaledAmount:
-    """Return the scaled debt after the debt token's Mint(value, balanceIncrease, index); exact since v3.5 (TokenMath)."""
+    """Return the scaled debt after the debt token's Mint(value, balanceIncrease, index); exact since v3.5."""
     return ScaledAmount(ray_div_floor(ray_mul_ceil(scaled, index) + value - balance_increase, index))
 
 
 def vtoken_after_burn(scaled: int, value: int, balance_increase: int, index: int) -> ScaledAmount:
-    """Return the scaled debt after the debt token's Burn(value, balanceIncrease, index); exact since v3.5 (TokenMath)."""
+    """Return the scaled debt after the debt token's Burn(value, balanceIncrease, index); exact since v3.5."""
     return ScaledAmount(ray_div_floor(ray_mul_ceil(scaled, index) - value - balance_increase, index))
 
 

@@ -1,8 +1,8 @@
 """Aave's units and Aave's roundings, one named function each; integers in, integers out.
 
 The types are labels for values that are kept and passed around; arithmetic gives plain `int`. Every rounding follows
-WadRayMath, PercentageMath, MathUtils and TokenMath of aave-v3-origin 3.6 and 3.7, where they are identical. Operands are
-never negative; a zero divisor raises ZeroDivisionError where the contracts revert.
+WadRayMath, PercentageMath and MathUtils of aave-v3-origin 3.6 and 3.7, where they are identical. Operands are never
+negative; a zero divisor raises ZeroDivisionError where the contracts revert.
 """
 
 from __future__ import annotations
