@@ -51,32 +51,27 @@ class HFCalculator:
 
 
 def _figures(valuation: Valuation, position: Position) -> UserAccountData:
-    collaterals = valuation.collaterals(position.e_mode)
-    assets = valuation.assets
+    collaterals, debts = valuation.collaterals(position.e_mode), valuation.debts
     enabled = position.collateral_enabled
     total_collateral = weighted_threshold = weighted_ltv = total_debt = 0
     for reserve_id, scaled in position.collateral:
         if enabled >> reserve_id & 1:
-            income, price, unit, threshold, ltv = collaterals[reserve_id]
-            value = scaled * income // RAY * price // unit
+            index, price, unit, reserve_threshold, reserve_ltv = collaterals[reserve_id]
+            value = scaled * index // RAY * price // unit
             total_collateral += value
-            weighted_threshold += value * threshold
-            weighted_ltv += value * ltv
+            weighted_threshold += value * reserve_threshold
+            weighted_ltv += value * reserve_ltv
     for reserve_id, scaled in position.debt:
-        _, index, price, unit = assets[reserve_id]
+        index, price, unit = debts[reserve_id]
         total_debt -= scaled * index // -RAY * price // unit  # both divisions round up: the dividends are negative
-    return _summary(total_collateral, total_debt, weighted_threshold, weighted_ltv)
-
-
-def _summary(total_collateral: int, total_debt: int, weighted_threshold: int, weighted_ltv: int) -> UserAccountData:
     threshold = ltv = available = 0
     if total_collateral:
         threshold = weighted_threshold // total_collateral
         ltv = weighted_ltv // total_collateral
-        available = max(0, total_collateral * ltv // PERCENTAGE_FACTOR - total_debt)
+        available = total_collateral * ltv // PERCENTAGE_FACTOR - total_debt
     health_factor = UINT256_MAX
     if total_debt:
         health_factor = (weighted_threshold * WAD + total_debt // 2) // total_debt // PERCENTAGE_FACTOR
-    return UserAccountData(
-        BaseUsd(total_collateral), BaseUsd(total_debt), BaseUsd(available), Bps(threshold), Bps(ltv), Wad(health_factor)
+    return UserAccountData._make(
+        (total_collateral, total_debt, available if available > 0 else 0, threshold, ltv, health_factor)
     )
