@@ -27,7 +27,10 @@ class Journal(Protocol):
         ...
 
     async def record(self, opportunities: Sequence[Opportunity], now: float) -> None:
-        """Save the opportunities (new ones, or their next state) and append an OpportunityUpdated for each."""
+        """Save the opportunities (new ones, or their next state) and append an OpportunityUpdated for each.
+
+        One transaction. Raise Superseded when an id belongs to another account or episode: another worker gave it.
+        """
         ...
 
     async def open_opportunities(self) -> list[Opportunity]:
@@ -61,7 +64,8 @@ class ControlStore(Protocol):
     async def save(self, controls: Controls, event: Event, handled: str, now: float) -> None:
         """Save controls whose version is one above the stored one, with their event, and mark command `handled`.
 
-        One transaction. `handled` may be "" for the worker's own change. Raise Superseded for any other version.
+        One transaction. `handled` may be "" for the worker's own change. Raise Superseded for any other version, and
+        for a command that does not wait any more, so that a replayed command never has its effect twice.
         """
         ...
 
@@ -74,7 +78,7 @@ class Borrowers(Protocol):
         ...
 
     async def add(self, borrowers: Sequence[Address], to_block: int) -> None:
-        """Add addresses (known ones are ignored) and move the mark to `to_block`, in one transaction."""
+        """Add addresses (known ones are ignored) and set the mark to `to_block`, in one transaction."""
         ...
 
     async def all(self) -> list[Address]:
@@ -93,12 +97,22 @@ class Mailbox(Protocol):
         ...
 
     async def unhandled(self) -> list[tuple[Command, float]]:
-        """Return commands that the worker has not marked, oldest first, each with the time it was stored."""
+        """Return commands that the worker has not marked, oldest first, each with the time it was stored.
+
+        One of a kind that only a newer version knows stays stored, with a warning in the log.
+        """
         ...
 
     async def refuse(self, event: Event, handled: str, now: float) -> None:
-        """Mark a command as handled and append the event that says why nothing changed (called by the worker)."""
+        """Mark a command as handled and append the event that says why nothing changed (called by the worker).
+
+        One transaction. Raise Superseded for a command that does not wait any more.
+        """
         ...
+
+
+QUESTION_KEPT_SECONDS = 3600.0
+"""How long after its deadline a question and its answer are kept."""
 
 
 class Queries(Protocol):
@@ -113,11 +127,14 @@ class Queries(Protocol):
         ...
 
     async def open(self, now: float) -> list[tuple[int, Question]]:
-        """Return questions that are neither answered nor void (called by the worker)."""
+        """Return questions that are neither answered nor void, oldest first (called by the worker).
+
+        One of a kind that only a newer version knows is left out, with a warning in the log.
+        """
         ...
 
     async def answer(self, number: int, answer: Answer, now: float) -> None:
-        """Store the answer and ring the bell (called by the worker)."""
+        """Store the answer and ring the bell (called by the worker); a void or answered question stays as it is."""
         ...
 
 
@@ -200,13 +217,13 @@ class Deliveries(Protocol):
     async def stage(self, cursor: int, alerts: Sequence[Alert], deliveries: Sequence[Delivery]) -> None:
         """Save alerts, put or change deliveries, and move the cursor, in one transaction; a lower cursor is kept.
 
-        A delivery whose (key, chat_id) exists gets the new content and lane, revision + 1, and, unless it is DEAD,
-        state QUEUED (UNKNOWN stays UNKNOWN); its message id stays.
+        A delivery whose (key, chat_id) exists gets the new content and lane and revision + 1; SENT becomes QUEUED, and
+        every other state stays: of one that is SENDING it is not known yet what the chat shows. The rest stays too.
         """
         ...
 
     async def due(self, now: float, limit: int = 100) -> list[Delivery]:
-        """Return QUEUED and UNKNOWN deliveries whose time has come, by lane, then oldest first."""
+        """Return QUEUED and UNKNOWN deliveries whose time has come, by lane, then those that have waited longest."""
         ...
 
     async def get(self, key: str, chat_id: int) -> Delivery | None:
@@ -214,13 +231,14 @@ class Deliveries(Protocol):
         ...
 
     async def sending(self, delivery: Delivery) -> None:
-        """Save state SENDING with attempts + 1, before the HTTP call."""
+        """Save state SENDING with attempts + 1, before the HTTP call; raise StoreError when it was never staged."""
         ...
 
     async def settle(self, delivery: Delivery) -> None:
         """Save the outcome: state, message id, not_before and note.
 
-        SENT becomes QUEUED in the same step when the stored revision is newer than `delivery.revision`.
+        SENT becomes QUEUED in the same step when the stored revision is newer than `delivery.revision`. Raise
+        StoreError when it was never staged.
         """
         ...
 
@@ -290,7 +308,10 @@ class Lease(Protocol):
     """Let one process of a kind act while the others stand by."""
 
     async def acquire(self, name: str, holder: str, ttl: float, now: float) -> int | None:
-        """Take or renew the lease; return its fencing token, which grows with each new holder; None: another has it."""
+        """Take or renew the lease; return its fencing token, which grows with each new holder; None: another has it.
+
+        It is free `ttl` seconds after the last renewal. A holder that is late keeps its token if nobody came between.
+        """
         ...
 
     async def release(self, name: str, holder: str) -> None:
@@ -299,7 +320,7 @@ class Lease(Protocol):
 
 
 class Bell(Protocol):
-    """Wake the other process when something was written."""
+    """Wake the other process when something was written; one's own writes do not ring."""
 
     async def wait(self, seconds: float) -> bool:
         """Return True as soon as anybody else wrote since the last wait, or False after `seconds`."""
