@@ -117,7 +117,7 @@ class Opportunity:
 
     `id` is the journal's sequence number (people see #A17). `episode` groups the spells of one account that belong to
     one alert: an account that recovers and falls again soon stays in its episode. `block` is the block at which the
-    chain confirmed `account`, or saw the account's spell end. `seen_at` is unix seconds at the arrival of the frame
+    chain first confirmed it; `last_block` is the block that `account`, the quote and the state are of. `seen_at` is unix seconds at the arrival of the frame
     that caused it; `latency_ms` is the time from there to the journal, on the monotonic clock.
     """
 
@@ -133,6 +133,7 @@ class Opportunity:
     reason: SkipReason | None = None
     note: str = ""
     latency_ms: float = 0.0
+    last_block: int = 0
 
     @property
     def label(self) -> str:
@@ -144,10 +145,12 @@ class Opportunity:
         """Return the key shared by all opportunities that one alert tells of."""
         return f"{self.user}:{self.episode}"
 
-    def to(
-        self, state: State, *, reason: SkipReason | None = None, note: str = "", block: int | None = None
-    ) -> Opportunity:
+    def to(self, state: State, *, reason: SkipReason | None = None, note: str = "") -> Opportunity:
         """Return the opportunity in its next state; raise ValueError for a step that the table does not know."""
         if state not in TRANSITIONS[self.state]:
             raise ValueError(f"opportunity {self.label} cannot go from {self.state} to {state}")
-        return replace(self, state=state, reason=reason, note=note, block=self.block if block is None else block)
+        return replace(self, state=state, reason=reason, note=note)
+
+    def as_of(self, block: int, account: UserAccountData) -> Opportunity:
+        """Return the opportunity with the chain's figures of a later block."""
+        return replace(self, last_block=block, account=account)
