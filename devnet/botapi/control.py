@@ -16,8 +16,10 @@ from devnet.botapi.transcript import Transcript
 from devnet.botapi.world import World, page_message
 
 _PAGE = Path(__file__).parent.parent / "page"
-_ASSETS = {"/": "index.html", "/app.js": "app.js", "/text.js": "text.js", "/style.css": "style.css"}
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_ASSETS = {
+    "/" if file.name == "index.html" else f"/{file.name}": file for file in _PAGE.iterdir() if file.suffix in _TYPES
+}
 _HEARTBEAT = 10.0
 _BACKLOG = 10_000
 _POLICY = (
@@ -79,7 +81,7 @@ class ControlServer:
             stream.put_nowait(None if stream.qsize() > _BACKLOG else shown)
 
     async def _asset(self, request: web.Request) -> web.Response:
-        file = _PAGE / _ASSETS[request.path]
+        file = _ASSETS[request.path]
         response = web.Response(body=file.read_bytes(), content_type=_TYPES[file.suffix], charset="utf-8")
         _headers(response)
         return response
