@@ -129,7 +129,7 @@ def best_quote(
     if refusal:
         return refusal
     best: _Offer | None = None
-    refusals = [QuoteRefusal.COLLATERAL_CANNOT_BE_LIQUIDATED]
+    refusals = []
     for ids in product(_used_as_collateral(position), dict(position.debt)):
         pair = _pair(market, position, ids, now, account)
         offer = pair if isinstance(pair, QuoteRefusal) else _best_offer(pair, close_factor_mode)
@@ -137,7 +137,9 @@ def best_quote(
             refusals.append(offer)
         elif best is None or offer.profit > best.profit:
             best = offer
-    return max(refusals, key=list(QuoteRefusal).index) if best is None else _settle(market, position, best, now)
+    if best:
+        return _settle(market, position, best, now)
+    return max(refusals, key=list(QuoteRefusal).index, default=QuoteRefusal.COLLATERAL_CANNOT_BE_LIQUIDATED)
 
 
 class _Offer(NamedTuple):
