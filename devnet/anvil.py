@@ -1,0 +1,134 @@
+"""The node itself: starts anvil from the npm package, waits for it, stops it, leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from devnet.rpc import Rpc, RpcError
+
+CHAIN_ID = 31337
+HOST = "127.0.0.1"
+KEPT_STATES = 256
+"""Block states kept in memory: reads pinned to a block of the last 50 seconds work at 200 ms blocks."""
+START_SECONDS = 20.0
+STOP_SECONDS = 5.0
+
+_PACKAGES = Path(__file__).parent / "node_modules" / "@foundry-rs"
+_CPU = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class AnvilFailed(Exception):
+    """anvil is not installed, or ended before it answered; the message holds its last words."""
+
+
+def binary() -> Path:
+    """Return the anvil that npm installed for this machine."""
+    system, cpu = platform.system().lower(), _CPU.get(platform.machine().lower(), platform.machine())
+    suffix = ".exe" if system == "windows" else ""
+    path = _PACKAGES / f"anvil-{'win32' if suffix else system}-{cpu}" / "bin" / f"anvil{suffix}"
+    if not path.exists():
+        raise AnvilFailed(f"no anvil for {system} on {cpu}: run `npm ci` in devnet/")
+    return path
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Anvil:
+    """Hold one running node."""
+
+    port: int
+    _process: asyncio.subprocess.Process
+    _folder: Path
+
+    @property
+    def http_url(self) -> str:
+        """The node's JSON-RPC over HTTP."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """The node's JSON-RPC over WebSocket, on the same port."""
+        return f"ws://{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The node's process id."""
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, port: int = 0, block_time: float | None = None, kept_states: int = KEPT_STATES) -> Anvil:
+        """Start a node and wait until it answers; raise AnvilFailed if that takes longer than 20 s.
+
+        `block_time` in seconds; None mines a block for every transaction.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="devnet-anvil-"))
+        port = port or free_port()
+        with (folder / "anvil.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *_command(port, folder, block_time, kept_states),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        node = cls(port, process, folder)
+        try:
+            await asyncio.wait_for(node._answers(), START_SECONDS)
+        except TimeoutError:
+            await node.stop()
+            raise AnvilFailed(f"anvil did not answer on port {port} in {START_SECONDS:.0f} s") from None
+        except BaseException:
+            await node.stop()
+            raise
+        return node
+
+    async def stop(self) -> None:
+        """End the process and remove its folder; safe to call twice."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _answers(self) -> None:
+        rpc = Rpc(self.http_url)
+        try:
+            while True:
+                if self._process.returncode is not None:
+                    words = (self._folder / "anvil.log").read_text(errors="replace")[-500:]
+                    raise AnvilFailed(f"anvil ended with status {self._process.returncode}: {words.strip()}")
+                try:
+                    if int(await rpc.request("eth_chainId"), 16) == CHAIN_ID:
+                        return
+                except (aiohttp.ClientError, RpcError):
+                    await asyncio.sleep(0.02)
+        finally:
+            await rpc.close()
+
+
+def _command(port: int, folder: Path, block_time: float | None, kept_states: int) -> list[str]:
+    words = [str(binary()), "--host", HOST, "--port", str(port), "--chain-id", str(CHAIN_ID), "--quiet"]
+    words += ["--prune-history", str(kept_states), "--cache-path", str(folder / "states")]
+    words += ["--gas-limit", "1000000000", "--no-request-size-limit", "--auto-impersonate", "--accounts", "4"]
+    if block_time is not None:
+        words += ["--block-time", str(block_time)]
+    if guard := shutil.which("setpriv"):
+        # An orphan would mine for ever if we are killed without a chance to stop it.
+        words = [guard, "--pdeathsig", "KILL", *words]
+    return words

@@ -1,0 +1,69 @@
+"""Acts as the market's governance: every change of parameters that can move a health factor or a liquidation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.domain.units import Address
+from devnet import addresses as at
+from devnet.users import Actor
+
+
+class Governance(Actor):
+    """Send configurator, oracle and provider changes as the executor; all return the receipt."""
+
+    async def set_collateral_parameters(self, symbol: str, ltv: int, threshold: int, bonus: int) -> dict[str, Any]:
+        """Set a reserve's LTV, liquidation threshold and liquidation bonus (bps, the bonus above 10000)."""
+        text = "configureReserveAsCollateral(address,uint256,uint256,uint256)"
+        return await self._configure(text, self.asset(symbol), ltv, threshold, bonus)
+
+    async def set_protocol_fee(self, symbol: str, fee: int) -> dict[str, Any]:
+        """Set the protocol's share of a reserve's liquidation bonus (bps)."""
+        return await self._configure("setLiquidationProtocolFee(address,uint256)", self.asset(symbol), fee)
+
+    async def set_paused(self, symbol: str, paused: bool, grace_seconds: int = 0) -> dict[str, Any]:
+        """Pause a reserve, or unpause it with a grace period in which nobody is liquidated (at most four hours)."""
+        text = "setReservePause(address,bool,uint40)"
+        return await self._configure(text, self.asset(symbol), paused, grace_seconds)
+
+    async def end_grace_period(self, symbol: str) -> dict[str, Any]:
+        """End a reserve's liquidation grace period at once."""
+        return await self._configure("disableLiquidationGracePeriod(address)", self.asset(symbol))
+
+    async def set_frozen(self, symbol: str, frozen: bool) -> dict[str, Any]:
+        """Freeze or unfreeze a reserve."""
+        return await self._configure("setReserveFreeze(address,bool)", self.asset(symbol), frozen)
+
+    async def set_e_mode_category(
+        self, category: int, ltv: int, threshold: int, bonus: int, label: str
+    ) -> dict[str, Any]:
+        """Create or change an e-mode category (bps)."""
+        text = "setEModeCategory(uint8,uint16,uint16,uint16,string)"
+        return await self._configure(text, category, ltv, threshold, bonus, label)
+
+    async def set_e_mode_collateral(self, symbol: str, category: int, allowed: bool) -> dict[str, Any]:
+        """Add an asset to a category's collateral, or take it out."""
+        text = "setAssetCollateralInEMode(address,uint8,bool)"
+        return await self._configure(text, self.asset(symbol), category, allowed)
+
+    async def set_e_mode_borrowable(self, symbol: str, category: int, allowed: bool) -> dict[str, Any]:
+        """Add an asset to what a category may borrow, or take it out."""
+        text = "setAssetBorrowableInEMode(address,uint8,bool)"
+        return await self._configure(text, self.asset(symbol), category, allowed)
+
+    async def set_price_source(self, symbol: str, source: Address) -> dict[str, Any]:
+        """Make the oracle read an asset's price from another contract."""
+        text = "setAssetSources(address[],address[])"
+        return await self.rpc.send(at.EXECUTOR, at.ORACLE, text, [self.asset(symbol)], [source])
+
+    async def propose_aggregator(self, proxy: Address, aggregator: Address) -> None:
+        """Move a feed's proxy to another aggregator: Chainlink's phase change."""
+        await self.rpc.send(at.DEPLOYER, proxy, "proposeAggregator(address)", aggregator)
+        await self.rpc.send(at.DEPLOYER, proxy, "confirmAggregator(address)", aggregator)
+
+    async def upgrade_pool(self, implementation: Address) -> dict[str, Any]:
+        """Point the pool's proxy to another implementation."""
+        return await self.rpc.send(at.EXECUTOR, at.PROVIDER, "setPoolImpl(address)", implementation)
+
+    async def _configure(self, text: str, *arguments: Any) -> dict[str, Any]:
+        return await self.rpc.send(at.EXECUTOR, at.CONFIGURATOR, text, *arguments)
