@@ -12,7 +12,7 @@ from core.domain.messages import Answer, Command, Event, OpportunityUpdated, Que
 from core.domain.opportunity import Opportunity
 from core.errors import StoreError
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _CONTROLS = TypeAdapter(Controls)
 
 
@@ -66,7 +66,7 @@ def _known(raw: str) -> object | None:
     message = _decoded(raw)
     if not isinstance(message, Unknown):
         return message
-    _log.warning("left in the store for a newer version: a %s that this version does not know", message.kind)
+    logger.warning("left in the store for a newer version: a %s that this version does not know", message.kind)
     return None
 
 

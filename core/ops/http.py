@@ -1,0 +1,146 @@
+"""A small HTTP server for machines: /metrics, /health and /ready."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from core.errors import ConfigError, LiquidbotError
+
+logger = logging.getLogger(__name__)
+
+Check: TypeAlias = Callable[[], Awaitable[str]]
+"""Return "" when all is well, or what is wrong; an error that it raises counts as wrong."""
+
+CHECK_SECONDS = 3.0
+LAG_LIMIT_SECONDS = 5.0
+_LAG_EVERY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OpsOptions:
+    """Say where to listen and what to tell. `setting` names the port's setting in errors; port 0 switches it off."""
+
+    port: int
+    setting: str
+    version: str
+    host: str = "127.0.0.1"
+    token: str = field(default="", repr=False)
+
+
+class OpsServer:
+    """Serve one process's metrics and health for as long as the context is open.
+
+    /health speaks of this process alone (a check of what is remote would restart it for another's trouble). /ready asks
+    every check and answers 503 when one fails; a healthy stand-by is ready, and says its role.
+    """
+
+    def __init__(
+        self,
+        options: OpsOptions,
+        registry: CollectorRegistry,
+        checks: Mapping[str, Check],
+        role: Callable[[], str],
+    ) -> None:
+        self._options = options
+        self._registry = registry
+        self._checks = dict(checks)
+        self._role = role
+        self._began = time.monotonic()
+        self._lag = 0.0
+        self._lag_task: asyncio.Task[None] | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        """Listen; raise ConfigError when the port cannot be had."""
+        if not self._options.port:
+            return self
+        app = web.Application(middlewares=[self._guard])
+        app.add_routes(
+            [web.get("/health", self._health), web.get("/ready", self._ready), web.get("/metrics", self._metrics)]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._options.host, self._options.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"{self._options.setting}={self._options.port} cannot be listened on at {self._options.host} "
+                f"({os.strerror(error.errno) if error.errno else error}): set another port, or 0 for none"
+            ) from error
+        self._lag_task = asyncio.create_task(self._measure_lag(), name="loop-lag")
+        logger.info("[http] /health /ready /metrics at %s port %d", self._options.host, self._options.port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop listening."""
+        if self._lag_task:
+            self._lag_task.cancel()
+            await asyncio.wait([self._lag_task])
+        if self._runner:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self._options.token and request.path != "/health":
+            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, f"Bearer {self._options.token}".encode()):
+                return web.json_response(
+                    {"error": "a bearer token is needed"}, status=401, headers={"WWW-Authenticate": "Bearer"}
+                )
+        return await handler(request)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _health(self, _: web.Request) -> web.Response:
+        well = self._lag < LAG_LIMIT_SECONDS
+        body = {
+            "status": "ok" if well else "lagging",
+            "app": {"uptimeSeconds": int(time.monotonic() - self._began), "version": self._options.version},
+            "loopLagSeconds": round(self._lag, 3),
+        }
+        return web.json_response(body, status=200 if well else 503)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        wrongs = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))
+        checks = {name: wrong or "ok" for name, wrong in zip(self._checks, wrongs, strict=True)}
+        ready = not any(wrongs)
+        body = {"ready": ready, "role": self._role(), "checks": checks}
+        return web.json_response(body, status=200 if ready else 503)
+
+    async def _measure_lag(self) -> None:
+        """Keep how late the event loop last was, in seconds."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asleep = loop.time()
+            await asyncio.sleep(_LAG_EVERY_SECONDS)
+            self._lag = max(0.0, loop.time() - asleep - _LAG_EVERY_SECONDS)
+
+
+async def _ask(name: str, check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} s"
+    except LiquidbotError as error:
+        return str(error)
+    except Exception as error:
+        logger.exception("[http] the check %s failed", name)
+        return type(error).__name__

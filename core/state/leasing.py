@@ -1,0 +1,49 @@
+"""Take a lease, hold it, and notice when it is lost: the same for the worker and the bot's poller."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from core.errors import StoreUnavailable
+from core.state.ports import Lease
+
+TTL_SECONDS = 10.0
+RENEW_SECONDS = 3.0
+
+
+class LeaseLost(Exception):
+    """Say that another process holds the lease, or that it could not be renewed before it ran out."""
+
+
+async def take(lease: Lease, name: str, holder: str, waiting: Callable[[], None]) -> int:
+    """Wait until the lease is ours and return its fencing token; call `waiting` once when another has it."""
+    said = False
+    while True:
+        try:
+            token = await lease.acquire(name, holder, TTL_SECONDS, time.time())
+        except StoreUnavailable:
+            token = None
+        if token is not None:
+            return token
+        if not said:
+            waiting()
+            said = True
+        await asyncio.sleep(RENEW_SECONDS / 3)
+
+
+async def hold(lease: Lease, name: str, holder: str) -> None:
+    """Renew the lease for ever; raise LeaseLost when that is not possible any more."""
+    good_until = time.monotonic() + TTL_SECONDS
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        asked_at = time.monotonic()
+        try:
+            token = await lease.acquire(name, holder, TTL_SECONDS, time.time())
+        except StoreUnavailable:
+            token = 0 if time.monotonic() < good_until - RENEW_SECONDS else None
+        if token is None:
+            raise LeaseLost(name)
+        if token:
+            good_until = asked_at + TTL_SECONDS
