@@ -8,14 +8,14 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Protocol, TypeAlias
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import SecretStr
 
 from core.errors import ConfigError, LiquidbotError
+from core.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +27,17 @@ LAG_LIMIT_SECONDS = 5.0
 _LAG_EVERY_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class OpsOptions:
-    """Say where to listen and what to tell. `setting` names the port's setting in errors; port 0 switches it off."""
+class HttpOptions(Protocol):
+    """Name the setting that the server reads: the bearer token for all but /health, empty for none."""
 
-    port: int
-    setting: str
-    version: str
-    host: str = "127.0.0.1"
-    token: str = field(default="", repr=False)
+    @property
+    def http_token(self) -> SecretStr:
+        """Return the token."""
+        ...
 
 
 class OpsServer:
-    """Serve one process's metrics and health for as long as the context is open.
+    """Serve one process's metrics and health, from `start` to `close`.
 
     /health speaks of this process alone (a check of what is remote would restart it for another's trouble). /ready asks
     every check and answers 503 when one fails; a healthy stand-by is ready, and says its role.
@@ -47,24 +45,27 @@ class OpsServer:
 
     def __init__(
         self,
-        options: OpsOptions,
+        options: HttpOptions,
         registry: CollectorRegistry,
         checks: Mapping[str, Check],
         role: Callable[[], str],
+        host: str = "127.0.0.1",
     ) -> None:
-        self._options = options
+        token = options.http_token.get_secret_value()
+        self._expected = f"Bearer {token}".encode() if token else b""
         self._registry = registry
         self._checks = dict(checks)
         self._role = role
+        self._host = host
         self._began = time.monotonic()
         self._lag = 0.0
         self._lag_task: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> Self:
-        """Listen; raise ConfigError when the port cannot be had."""
-        if not self._options.port:
-            return self
+    async def start(self, port: int, setting: str = "the HTTP port") -> None:
+        """Listen, or do nothing when the port is 0; raise ConfigError, naming `setting`, when it cannot be had."""
+        if not port:
+            return
         app = web.Application(middlewares=[self._guard])
         app.add_routes(
             [web.get("/health", self._health), web.get("/ready", self._ready), web.get("/metrics", self._metrics)]
@@ -72,21 +73,18 @@ class OpsServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._options.host, self._options.port).start()
+            await web.TCPSite(self._runner, self._host, port).start()
         except OSError as error:
-            await self._runner.cleanup()
+            await self.close()
+            why = os.strerror(error.errno) if error.errno else error
             raise ConfigError(
-                f"{self._options.setting}={self._options.port} cannot be listened on at {self._options.host} "
-                f"({os.strerror(error.errno) if error.errno else error}): set another port, or 0 for none"
+                f"{setting}={port} cannot be listened on at {self._host} ({why}): set another port, or 0 for none"
             ) from error
         self._lag_task = asyncio.create_task(self._measure_lag(), name="loop-lag")
-        logger.info("[http] /health /ready /metrics at %s port %d", self._options.host, self._options.port)
-        return self
+        logger.info("[http] /health /ready /metrics at %s port %d", self._host, port)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop listening."""
+    async def close(self) -> None:
+        """Stop listening; closing what never listened is fine."""
         if self._lag_task:
             self._lag_task.cancel()
             await asyncio.wait([self._lag_task])
@@ -97,9 +95,9 @@ class OpsServer:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if self._options.token and request.path != "/health":
+        if self._expected and request.path != "/health":
             given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, f"Bearer {self._options.token}".encode()):
+            if not hmac.compare_digest(given, self._expected):
                 return web.json_response(
                     {"error": "a bearer token is needed"}, status=401, headers={"WWW-Authenticate": "Bearer"}
                 )
@@ -112,7 +110,7 @@ class OpsServer:
         well = self._lag < LAG_LIMIT_SECONDS
         body = {
             "status": "ok" if well else "lagging",
-            "app": {"uptimeSeconds": int(time.monotonic() - self._began), "version": self._options.version},
+            "app": {"uptimeSeconds": int(time.monotonic() - self._began), "version": VERSION},
             "loopLagSeconds": round(self._lag, 3),
         }
         return web.json_response(body, status=200 if well else 503)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from core.ops.redact import Redactor
 
@@ -100,27 +100,36 @@ class _Handler(logging.StreamHandler[TextIO]):
     """Be recognisable, so that a second set-up replaces the first one and nobody else's handler."""
 
 
+class LogOptions(Protocol):
+    """Name the settings that logging reads."""
+
+    @property
+    def log_level(self) -> str:
+        """Return debug, info, warning or error."""
+        ...
+
+    @property
+    def log_format(self) -> str:
+        """Return json or text."""
+        ...
+
+
 def setup_logging(
-    level: str = "info",
-    form: str = "json",
-    redactor: Redactor | None = None,
-    stream: TextIO | None = None,
-    **fields: str,
+    options: LogOptions, redactor: Redactor | None = None, stream: TextIO | None = None, **fields: str
 ) -> Redactor:
     """Send all logs through one redacting handler to `stream` (stdout); return the redactor to register secrets with.
 
-    `level` is debug, info, warning or error; `form` is json or text; `fields` stand on every JSON line. What nobody
-    caught, in any thread, is logged too instead of being printed raw.
+    `fields` stand on every JSON line. What nobody caught, in any thread, is logged too instead of being printed raw.
     """
     redactor = redactor or Redactor()
     handler = _Handler(stream or sys.stdout)
-    handler.setFormatter(TextFormatter() if form == "text" else JsonFormatter(fields))
+    handler.setFormatter(TextFormatter() if options.log_format == "text" else JsonFormatter(fields))
     handler.addFilter(RedactingFilter(redactor))
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _Handler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    root.setLevel(options.log_level.upper())
     quieten(CHATTY)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught

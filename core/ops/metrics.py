@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
+from core.version import VERSION
+
 PREFIX = "liquidbot"
 DETECTION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 4, 8, 16)
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -21,11 +23,11 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double 
 class ProcessMetrics:
     """Hold what both processes say of themselves; every metric lives in the registry that is passed in."""
 
-    def __init__(self, registry: CollectorRegistry, process: str, version: str) -> None:
+    def __init__(self, registry: CollectorRegistry, process: str) -> None:
         self.registry = registry
         self._process = process
         build = Info(f"{PREFIX}_build", "Which version runs.", ["process"], registry=registry)
-        build.labels(process=process).info({"version": version})
+        build.labels(process=process).info({"version": VERSION})
         self.started = self._gauge("process_start_timestamp_seconds", "When the process began.", "process")
         self.started.labels(process=process).set_to_current_time()
         self.heartbeats = self._gauge("heartbeat_timestamp_seconds", "When the process last said it lives.", "process")
@@ -60,8 +62,8 @@ class ProcessMetrics:
 class WorkerMetrics(ProcessMetrics):
     """Hold the worker's metrics."""
 
-    def __init__(self, registry: CollectorRegistry, version: str) -> None:
-        super().__init__(registry, "worker", version)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "worker")
         self._declare_hearing()
         self._declare_judging()
         self._declare_asking()
@@ -106,7 +108,7 @@ class WorkerMetrics(ProcessMetrics):
         for band, count in bands.items():
             self.watched_positions.labels(band=band).set(count)
 
-    def rpc(self, endpoint: str, method: str, result: str, seconds: float) -> None:
+    def rpc_request(self, endpoint: str, method: str, result: str, seconds: float) -> None:
         """Count and time one request; `endpoint` is a host, never a URL."""
         self.rpc_requests.labels(endpoint=endpoint, method=method, result=result).inc()
         self.rpc_duration.labels(endpoint=endpoint).observe(seconds)
@@ -115,8 +117,8 @@ class WorkerMetrics(ProcessMetrics):
 class BotMetrics(ProcessMetrics):
     """Hold the bot's metrics."""
 
-    def __init__(self, registry: CollectorRegistry, version: str) -> None:
-        super().__init__(registry, "bot", version)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "bot")
         self.telegram_requests = self._counter("telegram_requests", "Requests to Telegram.", "method", "code")
         self.retry_after = self._counter("telegram_retry_after_seconds", "Seconds of patience Telegram asked for.")
         self.conflicts = self._counter("telegram_conflicts", "Times another poller was in the way.")
