@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -17,10 +15,7 @@ from playwright.async_api import Browser, async_playwright
 _INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _NODE_FOLDER = Path(__file__).parent.parent / "devnet"
 _PRINT_PATH = """
-import("@sparticuz/chromium").then(async ({ default: chromium }) => {
-  chromium.setGraphicsMode = false;
-  console.log(JSON.stringify(await chromium.executablePath()));
-});
+import("@sparticuz/chromium").then(async ({ default: chromium }) => console.log(await chromium.executablePath()));
 """
 # Without these a headless Chromium looks up its maker's hosts at every start.
 _QUIET = (
@@ -47,12 +42,11 @@ def executable() -> str:
         if found:
             return found
     command = ["node", "-e", _PRINT_PATH]  # unpacks the browser into the temporary folder on its first call
-    folder = Path(os.environ.get("CHROMIUM_NODE_FOLDER", _NODE_FOLDER))
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, cwd=_NODE_FOLDER, capture_output=True, text=True, timeout=120, check=False)
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["no output"])[0]
-        raise NoBrowserError(f"no Chromium on PATH, and none in {folder} (npm ci there installs one): {reason}")
-    return str(json.loads(result.stdout))
+        raise NoBrowserError(f"no Chromium on PATH, and none in {_NODE_FOLDER} (npm ci there installs one): {reason}")
+    return result.stdout.strip()
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from aiohttp import web
@@ -16,8 +15,8 @@ from devnet.botapi.params import Params
 from devnet.botapi.transcript import Entry, Transcript
 from devnet.botapi.world import World
 
-_LOG = logging.getLogger(__name__)
 _LONGEST_POLL = 50
+_GLANCE = 0.1
 _ERROR_PAGE = "<html>\r\n<head><title>{0} {1}</title></head>\r\n<body>\r\n<center><h1>{0} {1}</h1></center>\r\n"
 _REASONS = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"}
 
@@ -78,7 +77,7 @@ class ApiServer:
             entry.message_id = result.message_id
         body = web.json_response({"ok": True, "result": result_json(result)})
         if fault is not None and fault.kind in (FaultKind.DROP, FaultKind.HANG):
-            await self._strike_after(fault, entry)
+            await self._strike_after(request, fault, entry)
         self._transcript.end(entry, "ok", 200)
         return body
 
@@ -99,12 +98,8 @@ class ApiServer:
         limit = params.integer("limit", 100)
         timeout = min(_LONGEST_POLL, max(0, params.integer("timeout")))
 
-        def is_gone() -> bool:
-            return request.transport is None or request.transport.is_closing()
-
-        return await self._world.updates.poll(
-            params.integer("offset"), limit if 1 <= limit <= 100 else 100, timeout, is_gone
-        )
+        size = limit if 1 <= limit <= 100 else 100
+        return await self._world.updates.poll(params.integer("offset"), size, timeout, lambda: _is_gone(request))
 
     async def _strike_before(self, fault: Fault, entry: Entry) -> web.Response | None:
         if fault.kind is FaultKind.LATENCY:
@@ -122,10 +117,13 @@ class ApiServer:
         self._transcript.end(entry, outcome, status, "an HTML page")
         return web.Response(status=status, text=page, content_type="text/html")
 
-    async def _strike_after(self, fault: Fault, entry: Entry) -> None:
-        if fault.kind is FaultKind.HANG:
-            await asyncio.sleep(fault.seconds)
+    async def _strike_after(self, request: web.Request, fault: Fault, entry: Entry) -> None:
         self._transcript.end(entry, f"fault:{fault.kind}", 0, "took effect, no answer")
+        if fault.kind is FaultKind.HANG:
+            for _ in range(int(fault.seconds / _GLANCE)):
+                if _is_gone(request):
+                    break
+                await asyncio.sleep(_GLANCE)
         raise _Cut
 
     async def _download(self, request: web.Request) -> web.Response:
@@ -136,6 +134,10 @@ class ApiServer:
         if stored is None:
             return _refusal(ApiError(404, "Not Found"))
         return web.Response(body=stored.content, content_type="application/octet-stream")
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _refusal(error: ApiError) -> web.Response:

@@ -100,7 +100,8 @@ function showTyping(action) {
 }
 
 function dayLine(seconds) {
-  const day = new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "long" });
+  const name = (date) => date.toLocaleDateString([], { day: "numeric", month: "long" });
+  const day = name(new Date(seconds * 1000)) === name(new Date()) ? "Today" : name(new Date(seconds * 1000));
   const line = element("li", "day");
   line.dataset.day = day;
   line.append(element("span", "", day));

@@ -149,7 +149,8 @@ export function drawMessage(message, context) {
   if (message.rows.length) made.classList.add("with-keyboard");
   if (message.photo) made.classList.add("with-photo");
   const stack = element("div", "stack");
-  stack.append(element("span", "sr", `${context.mine ? "You" : message.from.name}:`), drawBubble(message, context));
+  if (!context.showName) stack.append(element("span", "sr", `${context.mine ? "You" : message.from.name}:`));
+  stack.append(drawBubble(message, context));
   if (message.rows.length) stack.append(drawKeyboard(message, context.actions));
   const reply = element("button", "reply-button");
   reply.type = "button";
