@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import struct
-import sys
 import time
-import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +15,6 @@ from telegram import (
     BotCommandScopeChat,
     CopyTextButton,
     InlineKeyboardButton,
-    InlineKeyboardMarkup,
     Message,
     ReplyParameters,
     Update,
@@ -29,20 +25,10 @@ from telegram.error import (
     Conflict,
     Forbidden,
     InvalidToken,
-    NetworkError,
-    RetryAfter,
-    TelegramError,
-    TimedOut,
 )
-from telegram.request import HTTPXRequest
 
-from devnet.botapi import BotApi, BotApiOptions, Chat, FaultKind, FloodOptions
-from devnet.botapi.errors import ApiError
-from devnet.botapi.html_check import parse_html
-
-TOKEN = "700000001:local"
-ANN, BEN = 1001, 1002
-pytestmark = pytest.mark.filterwarnings("ignore::telegram.warnings.PTBDeprecationWarning")  # retry_after is read as int
+from devnet.botapi import BotApi, BotApiOptions, Chat
+from tests.botapi_client import ANN, BEN, TOKEN, client, keyboard, png, raw, refusal
 
 
 @pytest.fixture
@@ -60,42 +46,6 @@ async def ann(api: BotApi) -> Chat:
 async def bot(api: BotApi) -> AsyncIterator[Bot]:
     async with client(api) as connected:
         yield connected
-
-
-def client(api: BotApi, read_timeout: float = 5.0) -> Bot:
-    request = HTTPXRequest(read_timeout=read_timeout, connect_timeout=2.0)
-    return Bot(TOKEN, base_url=f"{api.url}/bot", base_file_url=f"{api.url}/file/bot", request=request)
-
-
-async def raw(api: BotApi, method: str, token: str = TOKEN, **params: Any) -> tuple[int, dict[str, Any]]:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{api.url}/bot{token}/{method}", json=params) as response,
-    ):
-        return response.status, await response.json()
-
-
-async def refusal(api: BotApi, method: str, **params: Any) -> str:
-    status, body = await raw(api, method, **params)
-    assert body["ok"] is False
-    assert body["error_code"] == status
-    return str(body["description"])
-
-
-def keyboard(*rows: list[InlineKeyboardButton]) -> InlineKeyboardMarkup:
-    return InlineKeyboardMarkup(rows)
-
-
-def png(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress((b"\0" + b"\x30\x80\xd0" * width) * height)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-# --- who may talk -----------------------------------------------------------------------------------------------
 
 
 async def test_get_me_is_the_bot(bot: Bot) -> None:
@@ -136,9 +86,6 @@ async def test_method_names_ignore_case_and_parameters_come_in_every_form(api: B
         async with session.post(url, data="{", headers={"Content-Type": "application/json"}) as response:
             assert (await response.json())["description"] == "Bad Request: can't parse request JSON object"
     assert [message.text for message in ann.messages] == ["a", "b", "c", "d"]
-
-
-# --- updates ----------------------------------------------------------------------------------------------------
 
 
 async def test_updates_are_sequential_and_confirmed_by_offset(api: BotApi, ann: Chat, bot: Bot) -> None:
@@ -222,9 +169,6 @@ async def test_edits_by_people_and_blocking_reach_the_bot(ann: Chat, bot: Bot) -
         await bot.send_message(ANN, "hello?")
     await ann.block(False)
     await bot.send_message(ANN, "welcome back")
-
-
-# --- messages ---------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_keeps_html_buttons_and_reply(ann: Chat, bot: Bot) -> None:
@@ -373,61 +317,6 @@ async def test_keyboards_have_a_size(api: BotApi, ann: Chat) -> None:
     assert (await raw(api, "sendMessage", chat_id=ANN, text="x", reply_markup=full))[0] == 200
 
 
-# --- the HTML rules ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("source", "text", "entities"),
-    [
-        ("<b>a</b><strong>b</strong>", "ab", [("bold", 0, 1), ("bold", 1, 1)]),
-        ("<u>a</u><ins>b</ins>", "ab", [("underline", 0, 1), ("underline", 1, 1)]),
-        ("<s>a</s><strike>b</strike><del>c</del>", "abc", [("strikethrough", n, 1) for n in range(3)]),
-        ("😀<i>é😀</i>", "😀é😀", [("italic", 2, 3)]),
-        ("<i>a<b>b</b></i>", "ab", [("italic", 0, 2), ("bold", 1, 1)]),
-        ("&lt;&gt;&amp;&quot;&#65;&#x42;&nbsp;&copy;", '<>&"AB&nbsp;&copy;', []),
-        ("&lt1 > 0", "<1 > 0", []),
-        ("<tg-spoiler>a</tg-spoiler><span class='tg-spoiler'>b</span>", "ab", [("spoiler", 0, 1), ("spoiler", 1, 1)]),
-        ("<blockquote expandable>a</blockquote>", "a", [("expandable_blockquote", 0, 1)]),
-        ("<blockquote cite=x>a</blockquote>", "a", [("blockquote", 0, 1)]),
-        ("<pre>a<b>b</b></pre>", "ab", [("pre", 0, 2)]),
-        ('<pre><code class="language-json">{}</code></pre>', "{}", [("pre", 0, 2)]),
-        ("<a href='https://x.io/a'>a</a><a>b</a>", "ab", [("text_link", 0, 1)]),
-        ("<tg-emoji emoji-id='5'>a</tg-emoji>", "a", [("custom_emoji", 0, 1)]),
-        ("<B>a</b><i></i><u>c</ >", "ac", [("bold", 0, 1), ("underline", 1, 1)]),
-    ],
-)
-def test_html_becomes_entities(source: str, text: str, entities: list[tuple[str, int, int]]) -> None:
-    plain, found = parse_html(source)
-    assert plain == text
-    assert [(item["type"], item["offset"], item["length"]) for item in found] == entities
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("ab<b", "Unclosed start tag at byte offset 2"),
-        ("ab<b a", "Unclosed start tag at byte offset 2"),
-        ("<i =a>", 'Empty attribute name in the tag "i" at byte offset 0'),
-        ("<i a=", 'Unclosed start tag "i" at byte offset 0'),
-        ("<i a=b,>", "Unexpected end of name token at byte offset 5"),
-        ("<i a='b>", "Unclosed start tag at byte offset 0"),
-        ("a</b>", "Unexpected end tag at byte offset 1"),
-        ("<b>a</b", "Unclosed end tag at byte offset 4"),
-        ("<b>a</i>", 'Unmatched end tag at byte offset 4, expected "</b>", found "</i>"'),
-        ("<span>a</span>", 'Tag "span" must have class "tg-spoiler" at byte offset 0'),
-        ("<script>alert(1)</script>", 'Unsupported start tag "script" at byte offset 0'),
-        ("&#xD800;", "Text contains invalid Unicode characters after decoding HTML entities"),
-    ],
-)
-def test_html_errors_name_the_byte(source: str, words: str) -> None:
-    with pytest.raises(ApiError) as caught:
-        parse_html(source)
-    assert caught.value.description.startswith(f"Bad Request: can't parse entities: {words}")
-
-
-# --- buttons, commands, files -----------------------------------------------------------------------------------
-
-
 async def test_presses_are_answered_once_seen(api: BotApi, ann: Chat, bot: Bot) -> None:
     sent = await bot.send_message(ANN, "?", reply_markup=keyboard([InlineKeyboardButton("Go", callback_data="v1:go")]))
     pressed = await ann.press(sent.message_id, "Go")
@@ -512,198 +401,3 @@ async def test_a_group_that_became_a_supergroup(api: BotApi, bot: Bot) -> None:
     moved = [update.message for update in await bot.get_updates()]
     assert [item.migrate_to_chat_id for item in moved if item] == [new.id, None]
     assert (await bot.send_message(new.id, "here")).chat.type == "supergroup"
-
-
-# --- floods, faults, the transcript -----------------------------------------------------------------------------
-
-
-async def test_floods_are_refused_with_the_time_to_wait() -> None:
-    floods = FloodOptions(private_burst=3, group_per_minute=4)
-    async with BotApi.running(BotApiOptions(TOKEN, floods=floods)) as api, client(api) as bot:
-        ann = api.private_chat(ANN, "Ann")
-        room = api.group_chat("Ops", {ANN: "Ann"})
-        for number in range(3):
-            await bot.send_message(ANN, str(number))
-        with pytest.raises(RetryAfter) as private:
-            await bot.send_message(ANN, "too fast")
-        assert private.value.retry_after == 1
-        for number in range(4):
-            await bot.send_message(room.id, str(number))
-        with pytest.raises(RetryAfter) as group:
-            await bot.edit_message_text("edits count too", room.id, room.messages[0].message_id)
-        assert group.value.retry_after in range(55, 61)
-        status, body = await raw(api, "sendMessage", chat_id=room.id, text="x")
-        wait = body["parameters"]["retry_after"]
-        assert (status, body["description"]) == (429, f"Too Many Requests: retry after {wait}")
-        await asyncio.sleep(1.05)
-        await bot.send_message(ANN, "patience")
-        assert [message.text for message in ann.messages] == ["0", "1", "2", "patience"]
-
-
-async def test_the_overall_limit_counts_all_chats() -> None:
-    async with BotApi.running(BotApiOptions(TOKEN)) as api:
-        for number in range(31):
-            api.private_chat(2000 + number, f"P{number}")
-        answers = await asyncio.gather(*(raw(api, "sendMessage", chat_id=2000 + n, text="x") for n in range(31)))
-        assert sorted(status for status, _ in answers) == [200] * 30 + [429]
-
-
-async def test_faults_that_leave_no_trace(api: BotApi, ann: Chat, bot: Bot) -> None:
-    api.faults.add(FaultKind.SERVER_ERROR, ["sendMessage"], count=1, status=502)
-    with pytest.raises(NetworkError, match=r"(?i)bad gateway"):
-        await bot.send_message(ANN, "one")
-    api.faults.add("flood", count=1, retry_after=7)
-    with pytest.raises(RetryAfter):
-        await bot.send_message(ANN, "two")
-    api.faults.add("garbage", count=1)
-    with pytest.raises(TelegramError, match="Invalid server response"):
-        await bot.send_message(ANN, "three")
-    await bot.send_message(ANN, "four")
-    assert [message.text for message in ann.messages] == ["four"]
-    outcomes = [(entry.outcome, entry.applied) for entry in api.transcript.calls("sendMessage")]
-    assert outcomes == [
-        ("fault:server_error", False),
-        ("fault:flood", False),
-        ("fault:garbage", False),
-        ("ok", True),
-    ]
-
-
-async def test_accepted_and_then_silent(api: BotApi, ann: Chat) -> None:
-    async with client(api, read_timeout=0.6) as bot:
-        api.faults.add("drop", ["sendMessage"], count=1)
-        with pytest.raises(NetworkError) as dropped:
-            await bot.send_message(ANN, "dropped")
-        assert not isinstance(dropped.value, TimedOut)
-        api.faults.add("hang", ["sendMessage"], count=1, seconds=1.5)
-        with pytest.raises(TimedOut):
-            await bot.send_message(ANN, "hung")
-        slow = api.faults.add("latency", ["sendMessage"], count=1, seconds=0.3)
-        began = time.monotonic()
-        await bot.send_message(ANN, "slow")
-        assert time.monotonic() - began >= 0.3
-        assert slow.hits == 1
-    assert [message.text for message in ann.messages] == ["dropped", "hung", "slow"]
-    applied = api.transcript.applied("sendMessage")
-    assert [(entry.message_id, entry.outcome) for entry in applied] == [(1, "fault:drop"), (2, "fault:hang"), (3, "ok")]
-
-
-async def test_faults_with_a_likelihood_repeat_with_the_seed() -> None:
-    def hits(seed: int) -> list[bool]:
-        api = BotApi(BotApiOptions(TOKEN, seed=seed))
-        api.faults.add("drop", probability=0.3)
-        return [api.faults.pick("sendMessage") is not None for _ in range(200)]
-
-    assert hits(5) == hits(5)
-    assert 30 < sum(hits(5)) < 90
-    with pytest.raises(ValueError, match="unknown detail of a fault: second"):
-        BotApi(BotApiOptions(TOKEN)).faults.add("hang", second=1)
-
-
-async def test_an_outage_refuses_connections_and_keeps_the_state(api: BotApi, ann: Chat, bot: Bot) -> None:
-    await bot.send_message(ANN, "before")
-    async with api.outage():
-        with pytest.raises(NetworkError):
-            await bot.send_message(ANN, "during")
-        await ann.say("typed meanwhile")
-    await bot.send_message(ANN, "after")
-    assert [message.text for message in ann.messages] == ["before", "typed meanwhile", "after"]
-    assert len(await bot.get_updates()) == 1
-
-
-async def test_the_transcript_tells_who_did_what(api: BotApi, ann: Chat, bot: Bot) -> None:
-    await ann.say("/status")
-    await bot.send_message(ANN, "fine")
-    with pytest.raises(BadRequest):
-        await bot.send_message(ANN, "<x>", parse_mode="HTML")
-    said = [(entry.method, entry.person, entry.outcome) for entry in api.transcript.entries]
-    assert said == [
-        ("getMe", None, "ok"),
-        ("say", ANN, "ok"),
-        ("sendMessage", None, "ok"),
-        ("sendMessage", None, "refused"),
-    ]
-    times = [entry.at for entry in api.transcript.entries]
-    assert times == sorted(times)
-    assert all(entry.done_at is not None and entry.done_at >= entry.at for entry in api.transcript.entries)
-    assert "local" not in repr(api.transcript.entries)
-    assert TOKEN not in repr(BotApiOptions(TOKEN))
-
-
-async def test_waiting_in_vain_says_what_was_said(ann: Chat, bot: Bot) -> None:
-    await bot.send_message(ANN, "something else")
-    with pytest.raises(TimeoutError, match="something else"):
-        await ann.wait_for(lambda message: "applied" in message.text, timeout=0.1)
-
-
-# --- acting from another process --------------------------------------------------------------------------------
-
-
-async def test_the_control_api_acts_for_people(api: BotApi, bot: Bot) -> None:
-    async with aiohttp.ClientSession(api.url) as session:
-
-        async def post(path: str, **body: Any) -> tuple[int, dict[str, Any]]:
-            async with session.post(f"/control/{path}", json=body) as response:
-                return response.status, await response.json()
-
-        assert await post("chats", user_id=ANN, name="Ann") == (200, {"chat_id": ANN})
-        status, said = await post("say", chat_id=ANN, text="/status")
-        assert (status, said["message_id"]) == (200, 1)
-        asked = await bot.send_message(
-            ANN, "?", reply_markup=keyboard([InlineKeyboardButton("Go", callback_data="go")])
-        )
-        status, pressed = await post("press", chat_id=ANN, message_id=asked.message_id, button="go")
-        assert (status, pressed["update_id"]) == (200, said["update_id"] + 1)
-        assert await post("press", chat_id=ANN, message_id=77, button="go") == (
-            400,
-            {"error": "no message 77 in chat 1001"},
-        )
-        assert (await post("say", chat_id=4, text="x"))[0] == 400
-        assert (await post("say", chat_id=ANN, text=" "))[0] == 400
-        assert await post("faults", kind="server_error", methods=["getMe"], count=1) == (200, {"rules": 1})
-        with pytest.raises(NetworkError):
-            await bot.get_me()
-        async with session.get("/control/messages", params={"chat_id": str(ANN)}) as response:
-            assert [item["text"] for item in await response.json()] == ["/status", "?"]
-        async with session.get("/control/transcript") as response:
-            assert (await response.json())[-1]["outcome"] == "fault:server_error"
-
-
-async def test_pages_of_other_sites_are_kept_out(api: BotApi, ann: Chat) -> None:
-    async with aiohttp.ClientSession(api.url) as session:
-        body = {"chat_id": ANN, "text": "/dryrun off"}
-        for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
-            async with session.post("/control/say", json=body, headers=headers) as response:
-                assert response.status == 403
-        async with session.post("/control/say", data=body) as response:
-            assert response.status == 415
-        async with session.get("/") as page:
-            policy = page.headers["Content-Security-Policy"]
-            assert "default-src 'none'" in policy
-            assert "unsafe" not in policy
-    assert ann.messages == []
-
-
-async def test_it_runs_as_a_process_of_its_own() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "devnet.botapi",
-        "--port",
-        "0",
-        "--token",
-        TOKEN,
-        "--group",
-        "Ops",
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
-    url = line.removeprefix("TELEGRAM_API_URL=")
-    async with aiohttp.ClientSession(url) as session:
-        async with session.post("/control/say", json={"chat_id": ANN, "text": "/start"}) as response:
-            assert response.status == 200
-        async with session.get(f"/bot{TOKEN}/getUpdates") as response:
-            assert (await response.json())["result"][0]["message"]["text"] == "/start"
-    process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 0

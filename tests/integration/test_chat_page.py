@@ -13,11 +13,9 @@ from telegram import Bot, BotCommand, CallbackQuery, CopyTextButton, InlineKeybo
 from telegram.error import NetworkError
 
 from devnet.botapi import BotApi, BotApiOptions, Chat
+from tests.botapi_client import ANN, BEN, TOKEN, png
 from tests.browser import chromium
-from tests.integration.test_botapi import png
 
-TOKEN = "700000001:local"
-ANN, BEN = 1001, 1002
 PHONE = ViewportSize(width=390, height=844)
 DESKTOP = ViewportSize(width=1280, height=900)
 
