@@ -13,11 +13,10 @@ from core.domain.units import Address, BaseUsd
 from core.errors import RpcUnavailable
 from worker.chain import codec, words
 from worker.chain.contracts import Contracts, discover
-from worker.chain.multicall import Block, Multicall
+from worker.chain.multicall import MULTICALL3, Block, Multicall
 from worker.chain.positions import AT_ONCE, Flags, PositionReader
 from worker.chain.reading import Answers, Reading
 from worker.chain.rpc import Rpc
-from worker.chain.words import ReserveNames
 
 __all__ = ["AaveReader", "Contracts", "Refreshed"]
 
@@ -29,15 +28,12 @@ ACCOUNT_GAS = 140_000
 
 @dataclass(slots=True)
 class Refreshed:
-    """Hold what was read of one block; `unpriced` are reserves whose price the oracle would not give.
-
-    `e_modes` is None when they were not asked for.
-    """
+    """Hold what was read of one block; `unpriced` are reserves whose price the oracle would not give."""
 
     block: int
     timestamp: int = 0
     reserves: dict[int, Reserve] = field(default_factory=dict)
-    e_modes: dict[int, EModeCategory] | None = None
+    e_modes: dict[int, EModeCategory] = field(default_factory=dict)
     prices: dict[int, BaseUsd] = field(default_factory=dict)
     unpriced: set[int] = field(default_factory=set)
     positions: dict[Address, Position] = field(default_factory=dict)
@@ -46,8 +42,8 @@ class Refreshed:
         """Write everything but the positions into the market; a price that is gone is taken out."""
         if self.reserves:
             market.reserves = {**market.reserves, **self.reserves}
-        if self.e_modes is not None:
-            market.e_modes = self.e_modes
+        if self.e_modes:
+            market.e_modes = {**market.e_modes, **self.e_modes}
         prices = {id_: price for id_, price in {**market.prices, **self.prices}.items() if id_ not in self.unpriced}
         if prices != market.prices:
             market.prices = prices
@@ -70,10 +66,17 @@ class AaveReader:
 
     @classmethod
     async def discover(
-        cls, rpc: Rpc, provider: Address, chain_id: int, *, aave_pool: Address | None = None
+        cls,
+        rpc: Rpc,
+        provider: Address,
+        chain_id: int,
+        *,
+        aave_pool: Address | None = None,
+        multicall3: Address = MULTICALL3,
     ) -> AaveReader:
         """Find the contracts from the provider alone and return their reader; see `contracts.discover`."""
-        return cls(rpc, Multicall(rpc), await discover(rpc, provider, chain_id, aave_pool))
+        contracts = await discover(rpc, provider, chain_id, aave_pool=aave_pool, multicall3=multicall3)
+        return cls(rpc, Multicall(rpc, multicall3), contracts)
 
     async def block_number(self) -> int:
         """Return the node's latest block."""
@@ -89,27 +92,20 @@ class AaveReader:
         A reserve whose price the oracle would not give is in `reserves` but not in `prices`, and a warning is logged.
         """
         number = await self.block_number() if isinstance(block, str) else block
-        assets, e_mode_ids = await self._listed(number)
-        names = await self._names(assets, number)
-        market = Market(revision=Revision.of(self.contracts.revision), block=number)
-        e_modes: dict[int, EModeCategory] = {}
-        read = Refreshed(number, e_modes=e_modes)
+        market = Market(revision=Revision.of(self.contracts.revision))
+        read = Refreshed(number)
+        assets: list[Address] = []
         reading = Reading()
         self._ask_timestamp(reading, read)
-        for asset in assets:
-            self._ask_reserve(reading, asset, names[asset], read)
-        for category in e_mode_ids:
-            self._ask_e_mode(reading, category, e_modes)
+        self._ask_listed(reading, assets)
+        for category in words.E_MODE_IDS:  # the pool keeps no list of those it has
+            self._ask_e_mode(reading, category, read)
         await reading.read(self.multicall, number)
-        reading = Reading()  # which reserve has which id is known only now
-        self._ask_prices(reading, read.reserves.values(), read)
-        await reading.read(self.multicall, number)
+        await self._add_reserves(assets, read)
         read.apply_to(market)
-        for id_ in sorted(read.unpriced):
-            log.warning(
-                "the oracle gives no price for %s: accounts that use it cannot be valued", read.reserves[id_].symbol
-            )
         self._reserves = dict(market.reserves)
+        for id_ in sorted(read.unpriced):
+            log.warning("the oracle gives no price for %s: whoever uses it cannot be valued", read.reserves[id_].symbol)
         return market
 
     async def refresh(
@@ -118,32 +114,37 @@ class AaveReader:
         block: int,
         *,
         reserves: Collection[int] = (),
-        e_modes: bool = False,
+        e_modes: Collection[int] = (),
         prices: bool = False,
         positions: Collection[Address] = (),
     ) -> Refreshed:
-        """Read what a block touched, at that block: one multicall, two when many positions or all e-modes are in it.
+        """Read what a block touched, at that block, in one multicall; in two when many positions are in it.
 
-        `market` says which reserves there are; it is not changed.
+        `market` says which reserves there are and is not changed. When all its reserves are asked for, those that were
+        listed since are found, too.
         """
         read = Refreshed(block)
+        listed: list[Address] = []
+        flags: dict[Address, Flags] = {}
         reading = Reading()
         self._ask_timestamp(reading, read)
         for id_ in reserves:
-            known = market.reserves[id_]
-            self._ask_reserve(reading, known.asset, ReserveNames(known.symbol, known.price_source), read)
+            self._ask_reserve(reading, market.reserves[id_].asset, market.reserves[id_].symbol, read)
+        for category in e_modes:
+            self._ask_e_mode(reading, category, read)
+        if market.reserves.keys() <= set(reserves):
+            self._ask_listed(reading, listed)
         if prices:
             self._ask_prices(reading, market.reserves.values(), read)
-        flags: dict[Address, Flags] = {}
         if len(positions) <= AT_ONCE:
             self._positions.ask_all(reading, positions, market.reserves, read.positions)
         else:
             self._positions.ask_flags(reading, positions, flags)
         await reading.read(self.multicall, block)
+        await self._add_reserves([asset for asset in listed if market.reserve_of(asset) is None], read)
+        self._reserves = {**market.reserves, **read.reserves}
         if flags:
-            read.positions = await self._positions.read_flagged(flags, market.reserves, block)
-        if e_modes:
-            read.e_modes = await self._read_e_modes(block)
+            read.positions = await self._positions.read_flagged(flags, self._reserves, block)
         return read
 
     async def positions(self, users: Sequence[Address], block: int) -> list[Position]:
@@ -160,60 +161,32 @@ class AaveReader:
         A failure is asked about once more in a request of its own: running out of gas in a large one looks the same.
         """
         found = await self._account_data(users, block)
-        failed = [index for index, figures in enumerate(found) if figures is None]
-        if failed and len(users) > 1:
-            for index in failed:
+        if len(users) > 1:
+            for index in [index for index, figures in enumerate(found) if figures is None]:
                 found[index] = (await self._account_data([users[index]], block))[0]
         return found
-
-    async def prices(self, block: Block, reserves: Iterable[Reserve]) -> dict[int, BaseUsd]:
-        """Return AaveOracle's price of each reserve by id; those it would not give are missing."""
-        read = Refreshed(0)
-        reading = Reading()
-        self._ask_prices(reading, reserves, read)
-        await reading.read(self.multicall, block)
-        return read.prices
 
     async def _account_data(self, users: Sequence[Address], block: Block) -> list[UserAccountData | None]:
         calls = [(self.contracts.pool, codec.call_with_address(words.GET_USER_ACCOUNT_DATA, user)) for user in users]
         answers = await self.multicall.read(calls, block, gas_per_call=ACCOUNT_GAS)
         return [words.account_data(answer) for answer in answers]
 
-    async def _listed(self, block: int) -> tuple[list[Address], list[int]]:
-        """Return the assets listed and the e-mode categories that exist; the pool has no list of those."""
-        assets: list[Address] = []
-        e_modes: list[int] = []
-        reading = Reading()
-        reading.ask(
-            [(self.contracts.pool, words.GET_RESERVES_LIST)], lambda answers: assets.extend(words.listed(answers))
-        )
-        self._ask_which_e_modes(reading, e_modes)
-        await reading.read(self.multicall, block)
-        return assets, e_modes
-
-    async def _names(self, assets: Sequence[Address], block: int) -> dict[Address, ReserveNames]:
-        names: dict[Address, ReserveNames] = {}
+    async def _add_reserves(self, assets: Sequence[Address], into: Refreshed) -> None:
+        """Read reserves that are not known yet: symbols and state, then prices, since ids are known only then."""
+        symbols: dict[Address, str] = {}
         reading = Reading()
         for asset in assets:
-
-            def take(answers: Answers, asset: Address = asset) -> None:
-                names[asset] = words.reserve_names(asset, answers)
-
-            reading.ask(words.reserve_name_calls(self.contracts.oracle, asset), take)
-        await reading.read(self.multicall, block)
-        return names
-
-    async def _read_e_modes(self, block: int) -> dict[int, EModeCategory]:
-        existing: list[int] = []
+            self._ask_symbol(reading, asset, symbols)
+        await reading.read(self.multicall, into.block)
+        added = Refreshed(into.block)
         reading = Reading()
-        self._ask_which_e_modes(reading, existing)
-        await reading.read(self.multicall, block)
-        found: dict[int, EModeCategory] = {}
+        for asset in assets:
+            self._ask_reserve(reading, asset, symbols[asset], added)
+        await reading.read(self.multicall, into.block)
         reading = Reading()
-        for category in existing:
-            self._ask_e_mode(reading, category, found)
-        await reading.read(self.multicall, block)
-        return found
+        self._ask_prices(reading, added.reserves.values(), into)
+        await reading.read(self.multicall, into.block)
+        into.reserves |= added.reserves
 
     def _ask_timestamp(self, reading: Reading, into: Refreshed) -> None:
         def take(answers: Answers) -> None:
@@ -221,25 +194,29 @@ class AaveReader:
 
         reading.ask([(self.multicall.address, words.GET_CURRENT_BLOCK_TIMESTAMP)], take)
 
-    def _ask_which_e_modes(self, reading: Reading, found: list[int]) -> None:
-        for category in words.E_MODE_IDS:
-
-            def take(answers: Answers, category: int = category) -> None:
-                if words.e_mode_exists(answers[0]):
-                    found.append(category)
-
-            reading.ask([words.e_mode_config_call(self.contracts.pool, category)], take)
-
-    def _ask_reserve(self, reading: Reading, asset: Address, names: ReserveNames, into: Refreshed) -> None:
+    def _ask_listed(self, reading: Reading, found: list[Address]) -> None:
         def take(answers: Answers) -> None:
-            reserve = words.reserve(asset, names, answers)
+            found.extend(words.listed(answers))
+
+        reading.ask([(self.contracts.pool, words.GET_RESERVES_LIST)], take)
+
+    def _ask_symbol(self, reading: Reading, asset: Address, found: dict[Address, str]) -> None:
+        def take(answers: Answers) -> None:
+            found[asset] = words.symbol(asset, answers[0])
+
+        reading.ask([(asset, words.SYMBOL)], take)
+
+    def _ask_reserve(self, reading: Reading, asset: Address, symbol: str, into: Refreshed) -> None:
+        def take(answers: Answers) -> None:
+            reserve = words.reserve(asset, symbol, answers)
             into.reserves[reserve.id] = reserve
 
-        reading.ask(words.reserve_calls(self.contracts.pool, asset), take)
+        reading.ask(words.reserve_calls(self.contracts.pool, self.contracts.oracle, asset), take)
 
-    def _ask_e_mode(self, reading: Reading, category: int, found: dict[int, EModeCategory]) -> None:
+    def _ask_e_mode(self, reading: Reading, category: int, into: Refreshed) -> None:
         def take(answers: Answers) -> None:
-            found[category] = words.e_mode(category, answers)
+            if words.e_mode_exists(answers[0]):
+                into.e_modes[category] = words.e_mode(category, answers)
 
         reading.ask(words.e_mode_calls(self.contracts.pool, category), take)
 

@@ -31,7 +31,9 @@ class Contracts:
     revision: int
 
 
-async def discover(rpc: Rpc, provider: Address, chain_id: int, aave_pool: Address | None = None) -> Contracts:
+async def discover(
+    rpc: Rpc, provider: Address, chain_id: int, *, aave_pool: Address | None = None, multicall3: Address = MULTICALL3
+) -> Contracts:
     """Find the market's contracts and check that each is there.
 
     `aave_pool` (the setting AAVE_POOL) is an assertion: it must be the provider's pool. Raise WrongChain with what is
@@ -47,7 +49,7 @@ async def discover(rpc: Rpc, provider: Address, chain_id: int, aave_pool: Addres
     )
     if aave_pool is not None and aave_pool.lower() != pool:
         raise WrongChain(f"AAVE_POOL is {aave_pool}, but the provider {provider} says that the pool is {pool}")
-    named = {"the pool": pool, "the configurator": configurator, "the oracle": oracle, "Multicall3": MULTICALL3}
+    named = {"the pool": pool, "the configurator": configurator, "the oracle": oracle, "Multicall3": multicall3}
     await asyncio.gather(*(_expect_code(rpc, address, what) for what, address in named.items()))
     return Contracts(
         chain_id=chain_id,

@@ -127,7 +127,8 @@ class Delivery:
         """Deliver chunk by chunk: a long gap is never held in memory, and a failure does not begin it anew."""
         watched, begin = self.watched, first
         walk = LogWalk(rpc, LogFilter(addresses_of(watched)), first, last, self._chunk)
-        async for to_block, found in walk.chunks():
+        while not walk.finished:
+            to_block, found = await walk.next_chunk()
             reach = to_block if to_block < last else max(to_block, self._recent.head.number if self._recent.head else 0)
             for entry in self._recent.taken_back(found, begin, reach, watched):
                 self.take_log(entry)

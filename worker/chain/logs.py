@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.domain.units import Address
-from core.errors import RpcUnavailable
+from core.errors import RpcRejected, RpcUnavailable
 from worker.chain.jsonrpc import too_much
 from worker.chain.rpc import Rpc
 
@@ -139,21 +139,26 @@ class LogWalk:
     def __post_init__(self) -> None:
         self._size = self.chunk
 
-    async def chunks(self) -> AsyncIterator[tuple[int, list[Log]]]:
-        """Yield (last block of the chunk, its logs) in order."""
-        while self.next_block <= self.last:
+    @property
+    def finished(self) -> bool:
+        """Tell whether the whole range was walked."""
+        return self.next_block > self.last
+
+    async def next_chunk(self) -> tuple[int, list[Log]]:
+        """Return (last block of the chunk, its logs); raise RpcRejected when even a single block is too much."""
+        while True:
             to_block = min(self.last, self.next_block + self._size - 1)
             try:
                 logs = await get_logs(self.rpc, self.chosen, self.next_block, to_block)
-            except Exception as exc:
+            except RpcRejected as exc:
                 if not too_much(exc) or to_block == self.next_block:
                     raise
-                self._size = max(1, (to_block - self.next_block + 1) // 2)
+                self._size = (to_block - self.next_block + 1) // 2
                 self.halvings += 1
-                continue
-            self.next_block = to_block + 1
-            self._size = min(self.chunk, self._size * 2)
-            yield to_block, logs
+            else:
+                self.next_block = to_block + 1
+                self._size = min(self.chunk, self._size * 2)
+                return to_block, logs
 
 
 def addresses_of(addresses: Iterable[Address]) -> tuple[Address, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from core.domain.units import Address
-from core.errors import RpcUnavailable
+from core.errors import RpcRejected, RpcUnavailable
 from worker.chain import codec
 from worker.chain.codec import Call
 from worker.chain.jsonrpc import too_much
@@ -67,7 +67,7 @@ class Multicall:
     async def _request(self, calls: Sequence[Call], block: Block, within: float) -> list[bytes | None]:
         try:
             return await self._aggregate(calls, block, within)
-        except Exception as exc:
+        except RpcRejected as exc:
             if len(calls) == 1 or not too_much(exc):
                 raise
         half = len(calls) // 2

@@ -5,8 +5,6 @@ Source: aave-v3-origin IPool, IAaveOracle, IScaledBalanceToken; DataTypes.Reserv
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from core.domain.health_factor import UserAccountData
 from core.domain.market import EModeCategory, Reserve
 from core.domain.units import Address, BaseUsd, Bps, Ray, TokenAmount, Wad
@@ -38,35 +36,22 @@ GET_BLOCK_NUMBER = bytes.fromhex("42cbb15c")
 E_MODE_IDS = range(1, 256)
 
 
-class ReserveNames(NamedTuple):
-    """Hold what of a reserve does not come from the pool."""
-
-    symbol: str
-    price_source: Address
-
-
 def listed(answers: Answers) -> list[Address]:
     """Decode getReservesList."""
     return codec.addresses(given(answers[0], "getReservesList"))
 
 
-def reserve_name_calls(oracle: Address, asset: Address) -> list[Call]:
-    """Return the calls whose answers `reserve_names` reads."""
-    return [(asset, SYMBOL), (oracle, codec.call_with_address(GET_SOURCE_OF_ASSET, asset))]
-
-
-def reserve_names(asset: Address, answers: Answers) -> ReserveNames:
-    """Decode a token's symbol and price source; a token without a symbol is called by its address."""
+def symbol(asset: Address, answer: bytes | None) -> str:
+    """Decode a token's symbol; a token without one is called by its address."""
     try:
-        symbol = codec.text(answers[0]) if answers[0] is not None else asset
+        return codec.text(answer) if answer is not None else asset
     except ValueError:
-        symbol = asset
-    return ReserveNames(symbol, codec.address_at(given(answers[1], f"the source of {asset}")))
+        return asset
 
 
-def reserve_calls(pool: Address, asset: Address) -> list[Call]:
+def reserve_calls(pool: Address, oracle: Address, asset: Address) -> list[Call]:
     """Return the calls whose answers `reserve` reads."""
-    return [
+    state: list[Call] = [
         (pool, codec.call_with_address(selector, asset))
         for selector in (
             GET_RESERVE_DATA,
@@ -75,21 +60,22 @@ def reserve_calls(pool: Address, asset: Address) -> list[Call]:
             GET_LIQUIDATION_GRACE_PERIOD,
         )
     ]
+    return [*state, (oracle, codec.call_with_address(GET_SOURCE_OF_ASSET, asset))]
 
 
-def reserve(asset: Address, names: ReserveNames, answers: Answers) -> Reserve:
+def reserve(asset: Address, symbol: str, answers: Answers) -> Reserve:
     """Decode a reserve; raise ValueError when the pool left a question open."""
-    data, virtual, deficit, grace = (given(answer, asset) for answer in answers)
+    data, virtual, deficit, grace, source = (given(answer, asset) for answer in answers)
     (configuration, liquidity_index, liquidity_rate, borrow_index, borrow_rate, _, last_update, reserve_id) = (
         codec.uints(data, 8)
     )
     return Reserve(
         id=reserve_id,
         asset=asset,
-        symbol=names.symbol,
+        symbol=symbol,
         a_token=codec.address_at(data, 8),
         variable_debt_token=codec.address_at(data, 10),
-        price_source=names.price_source,
+        price_source=codec.address_at(source),
         liquidity_index=Ray(liquidity_index),
         variable_borrow_index=Ray(borrow_index),
         liquidity_rate=Ray(liquidity_rate),
@@ -99,11 +85,6 @@ def reserve(asset: Address, names: ReserveNames, answers: Answers) -> Reserve:
         deficit=TokenAmount(codec.uint_at(deficit)),
         grace_period_until=codec.uint_at(grace),
     ).with_configuration(configuration)
-
-
-def e_mode_config_call(pool: Address, category: int) -> Call:
-    """Return the call that tells whether a category exists."""
-    return pool, codec.call_with_uint(GET_E_MODE_COLLATERAL_CONFIG, category)
 
 
 def e_mode_exists(answer: bytes | None) -> bool:
