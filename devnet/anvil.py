@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import shutil
 import socket
@@ -16,8 +17,9 @@ from devnet.rpc import Rpc, RpcError
 
 CHAIN_ID = 31337
 HOST = "127.0.0.1"
-KEPT_STATES = 256
-"""Block states kept in memory: reads pinned to a block of the last 50 seconds work at 200 ms blocks."""
+MOST_STATES, FEWEST_STATES = 256, 16
+STATES_TIMES_BORROWERS = 256_000
+"""A kept block state is a whole copy, 1.3 MB per 1,000 borrowers: the larger the crowd, the fewer are kept."""
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
@@ -37,6 +39,11 @@ def binary() -> Path:
     if not path.exists():
         raise AnvilFailed(f"no anvil for {system} on {cpu}: run `npm ci` in devnet/")
     return path
+
+
+def states_to_keep(borrowers: int) -> int:
+    """Return how many of the last blocks can be read by number; 128 (25 s at 200 ms) for 2,000 borrowers."""
+    return max(FEWEST_STATES, min(MOST_STATES, STATES_TIMES_BORROWERS // max(borrowers, 1)))
 
 
 def free_port() -> int:
@@ -70,16 +77,13 @@ class Anvil:
         return self._process.pid
 
     @classmethod
-    async def start(cls, port: int = 0, block_time: float | None = None, kept_states: int = KEPT_STATES) -> Anvil:
-        """Start a node and wait until it answers; raise AnvilFailed if that takes longer than 20 s.
-
-        `block_time` in seconds; None mines a block for every transaction.
-        """
+    async def start(cls, port: int = 0, kept_states: int = MOST_STATES) -> Anvil:
+        """Start a node that mines a block per transaction; raise AnvilFailed if it does not answer in 20 s."""
         folder = Path(tempfile.mkdtemp(prefix="devnet-anvil-"))
         port = port or free_port()
         with (folder / "anvil.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *_command(port, folder, block_time, kept_states),
+                *_command(port, folder, kept_states),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -122,13 +126,49 @@ class Anvil:
             await rpc.close()
 
 
-def _command(port: int, folder: Path, block_time: float | None, kept_states: int) -> list[str]:
+def _command(port: int, folder: Path, kept_states: int) -> list[str]:
     words = [str(binary()), "--host", HOST, "--port", str(port), "--chain-id", str(CHAIN_ID), "--quiet"]
     words += ["--prune-history", str(kept_states), "--cache-path", str(folder / "states")]
     words += ["--gas-limit", "1000000000", "--no-request-size-limit", "--auto-impersonate", "--accounts", "4"]
-    if block_time is not None:
-        words += ["--block-time", str(block_time)]
     if guard := shutil.which("setpriv"):
         # An orphan would mine for ever if we are killed without a chance to stop it.
         words = [guard, "--pdeathsig", "KILL", *words]
     return words
+
+
+class Ticker:
+    """Mine a block at a steady beat.
+
+    anvil's own `--block-time` keeps the states of 1,500 blocks whatever it is told to keep: 4 GB at 2,000 borrowers.
+    """
+
+    def __init__(self, rpc: Rpc, seconds: float) -> None:
+        self._rpc = rpc
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+        self.late = 0
+        """Beats that were skipped because the node, or this process, was busy for longer than one."""
+
+    async def start(self) -> None:
+        """Stop mining a block per transaction and start the beat."""
+        await self._rpc.request("evm_setAutomine", False)
+        self._task = asyncio.create_task(self._run(), name="devnet-ticker")
+
+    async def stop(self) -> None:
+        """End the beat; raise what had ended it before, if something had."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            due += self._seconds
+            await asyncio.sleep(max(0.0, due - clock()))
+            await self._rpc.request("evm_mine")
+            if (behind := int((clock() - due) / self._seconds)) > 0:
+                self.late += behind
+                due += behind * self._seconds

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from core.domain.units import Address
 from devnet import addresses as at
-from devnet.anvil import Anvil
+from devnet.anvil import Anvil, Ticker, states_to_keep
 from devnet.borrowers import plan
 from devnet.build import Artifacts, build, error_names
 from devnet.crowd import Crowd
@@ -57,22 +57,24 @@ class Chain(Users, Governance):
         self.borrowers: list[Address] = []
         self.suppliers: list[Address] = []
         self.lens = Lens(rpc, Address(""))
+        self._ticker: Ticker | None = None
 
     @classmethod
     async def start(cls, options: ChainOptions, progress: Progress = silent) -> Chain:
         """Build what is missing, start a node, deploy the market, open the positions."""
         artifacts = await build(progress)
-        node = await Anvil.start(options.port, options.block_time)
+        node = await Anvil.start(options.port, states_to_keep(options.borrowers))
         rpc = Rpc(node.http_url, error_names(artifacts))
-        rpc.eager = options.block_time is not None
         try:
             chain = cls(node, rpc, artifacts, await deploy_market(rpc, artifacts, progress))
             await chain._populate(options, progress)
+            if options.block_time is not None:
+                chain._ticker = Ticker(rpc, options.block_time)
+                await chain._ticker.start()
         except BaseException:
             await rpc.close()
             await node.stop()
             raise
-        rpc.eager = False
         return chain
 
     @classmethod
@@ -86,9 +88,13 @@ class Chain(Users, Governance):
             await chain.stop()
 
     async def stop(self) -> None:
-        """End the node; nothing of the chain is kept."""
-        await self.rpc.close()
-        await self.node.stop()
+        """End the node; nothing of the chain is kept. Raises what had stopped the blocks, if something had."""
+        try:
+            if self._ticker is not None:
+                await self._ticker.stop()
+        finally:
+            await self.rpc.close()
+            await self.node.stop()
 
     async def prices(self, block: int | str = "latest") -> dict[str, int]:
         """Return AaveOracle's price of every reserve (8 decimals) by symbol."""

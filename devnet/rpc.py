@@ -41,13 +41,9 @@ class Rpc:
     """Speak JSON-RPC to one node over one keep-alive session."""
 
     def __init__(self, url: str, error_names: dict[str, str] | None = None) -> None:
-        """Take the node's URL and the names of the custom errors that it may answer, keyed by 0x selector.
-
-        While `eager` is set, a transaction that is waited for is mined at once instead of at the next tick.
-        """
+        """Take the node's URL and the names of the custom errors that it may answer, keyed by 0x selector."""
         self.url = url
         self.error_names = error_names or {}
-        self.eager = False
         self._ids = itertools.count(1)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
         self._funded: set[Address] = set()
@@ -139,10 +135,8 @@ class Rpc:
             message = {"from": sender, "to": to, "data": function(text).encode(arguments), "gas": hex(gas)}
             calls.append(("eth_sendTransaction", (message | {"nonce": hex(nonce + at)},)))
         hashes = await self.batch(calls)
-        if self.eager:
-            await self.request("evm_mine")
         for (_, text, *_), tx_hash in zip(orders, hashes, strict=True):
-            await self._checked(function(text).name, tx_hash)
+            await self.settle(function(text).name, tx_hash)
 
     async def create(self, sender: Address, code: str, gas: int = 30_000_000) -> Address:
         """Deploy creation code (hex without 0x) and return the new contract's address."""
@@ -151,11 +145,6 @@ class Rpc:
 
     async def settle(self, name: str, tx_hash: str) -> dict[str, Any]:
         """Wait for a transaction; return its receipt or raise TransactionReverted with the reason."""
-        if self.eager:
-            await self.request("evm_mine")
-        return await self._checked(name, tx_hash)
-
-    async def _checked(self, name: str, tx_hash: str) -> dict[str, Any]:
         receipt = await self.receipt(tx_hash)
         if int(receipt["status"], 16) != 1:
             raise TransactionReverted(name, await self._reason(tx_hash, receipt), receipt)
