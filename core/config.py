@@ -365,10 +365,26 @@ class Settings:
             for field, info in kind.model_fields.items():
                 yield field.upper(), shown(getattr(section, field)), self.sources[field.upper()], info.description or ""
 
+    def secrets(self) -> Iterator[str]:
+        """Yield every secret that is set, for a log's redactor."""
+        for value in self._values():
+            if isinstance(value, SecretStr) and value.get_secret_value():
+                yield value.get_secret_value()
+
+    def urls(self) -> Iterator[str]:
+        """Yield every URL that is set: what is behind the host may be secret."""
+        for value in self._values():
+            parts = value if isinstance(value, tuple) else (value,)
+            yield from (part for part in parts if isinstance(part, str) and "://" in part)
+
     def unused(self) -> list[str]:
         """Return the names of settings that were set but belong to parts this version does not have."""
         extras = {n.upper() for kind in SECTIONS.values() for n, f in kind.model_fields.items() if is_later(f)}
         return sorted(name for name in extras if self.sources[name] is not Source.DEFAULT)
+
+    def _values(self) -> Iterator[Any]:
+        for key, kind in SECTIONS.items():
+            yield from (getattr(getattr(self, key), field) for field in kind.model_fields)
 
 
 def is_later(info: FieldInfo) -> bool:

@@ -75,3 +75,13 @@ def _figures(valuation: Valuation, position: Position) -> UserAccountData:
     return UserAccountData._make(
         (total_collateral, total_debt, available if available > 0 else 0, threshold, ltv, health_factor)
     )
+
+
+def health_factor_text(health_factor: int | None) -> str:
+    """Return a health factor with four decimals, cut and never rounded up; ∞ without debt, N/A for None."""
+    if health_factor is None:
+        return "N/A"
+    if health_factor == UINT256_MAX:
+        return "∞"
+    whole, rest = divmod(health_factor, WAD)
+    return f"{whole}.{rest * 10**4 // WAD:04d}"

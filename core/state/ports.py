@@ -13,7 +13,7 @@ from typing import Protocol
 
 from core.domain.controls import Controls
 from core.domain.messages import Answer, Command, Event, Question, Unknown
-from core.domain.opportunity import Opportunity
+from core.domain.opportunity import Opportunity, State
 from core.domain.units import Address
 
 # Written by the worker
@@ -39,6 +39,10 @@ class Journal(Protocol):
 
     async def opportunities(self, after_id: int = 0, limit: int = 1000) -> list[Opportunity]:
         """Return those with an id above `after_id`, oldest first, at most `limit`."""
+        ...
+
+    async def counts(self, since: float) -> dict[State, int]:
+        """Count those first seen at or after a time (unix seconds), by their state now; no zeros."""
         ...
 
 

@@ -11,9 +11,13 @@ CREATE TABLE opportunity (
     id INTEGER PRIMARY KEY,
     user TEXT NOT NULL,
     episode INTEGER NOT NULL,
+    seen_at REAL NOT NULL,
+    state TEXT NOT NULL,
     open INTEGER NOT NULL,
     body TEXT NOT NULL
 );
+
+CREATE INDEX opportunity_seen ON opportunity (seen_at);
 
 CREATE INDEX opportunity_episode ON opportunity (episode);
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from core.domain.controls import Controls
 from core.domain.messages import Event, Unknown, encode
-from core.domain.opportunity import OVER, Opportunity
+from core.domain.opportunity import OVER, Opportunity, State
 from core.domain.units import Address
 from core.errors import Superseded
 from core.state.codec import pack_controls, pack_opportunity, unpack_controls, unpack_event, unpack_opportunity
@@ -48,6 +49,11 @@ class MemoryJournal:
         """Return a page of them; see Journal."""
         spells = [spell for number, spell in sorted(self._session.disk.opportunities.items()) if number > after_id]
         return [unpack_opportunity(spell.body) for spell in spells[:limit]]
+
+    async def counts(self, since: float) -> dict[State, int]:
+        """Count by state; see Journal."""
+        found = (unpack_opportunity(spell.body) for spell in self._session.disk.opportunities.values())
+        return dict(Counter(one.state for one in found if one.seen_at >= since))
 
 
 class MemoryOutbox:

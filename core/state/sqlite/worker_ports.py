@@ -8,7 +8,7 @@ import aiosqlite
 
 from core.domain.controls import Controls
 from core.domain.messages import Event, Unknown, encode
-from core.domain.opportunity import OVER, Opportunity
+from core.domain.opportunity import OVER, Opportunity, State
 from core.domain.units import Address
 from core.errors import Superseded
 from core.state.codec import pack_controls, pack_opportunity, unpack_controls, unpack_event, unpack_opportunity
@@ -50,13 +50,13 @@ class SqliteJournal:
             return
         bodies = [pack_opportunity(opportunity) for opportunity in opportunities]
         rows = [
-            (one.id, one.user, one.episode, one.state not in OVER, body)
+            (one.id, one.user, one.episode, one.seen_at, one.state, one.state not in OVER, body)
             for one, body in zip(opportunities, bodies, strict=True)
         ]
         async with self._database.write() as connection:
             cursor = await connection.executemany(
-                "INSERT INTO opportunity (id, user, episode, open, body) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body "
+                "INSERT INTO opportunity (id, user, episode, seen_at, state, open, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET state = excluded.state, open = excluded.open, body = excluded.body "
                 "WHERE user = excluded.user AND episode = excluded.episode",
                 rows,
             )
@@ -75,6 +75,13 @@ class SqliteJournal:
             "SELECT body FROM opportunity WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit)
         )
         return [unpack_opportunity(body) for (body,) in rows]
+
+    async def counts(self, since: float) -> dict[State, int]:
+        """Count by state; see Journal."""
+        rows = await self._database.rows(
+            "SELECT state, count(*) FROM opportunity WHERE seen_at >= ? GROUP BY state", (since,)
+        )
+        return {State(state): count for state, count in rows}
 
 
 class SqliteOutbox:

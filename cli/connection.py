@@ -1,0 +1,26 @@
+"""The node and the market, as the settings name them, for commands that look once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from core.config import Settings
+from core.domain.units import Address
+from core.errors import ConfigError
+from worker.chain.aave import AaveReader
+from worker.chain.rpc import HttpRpc
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[AaveReader]:
+    """Yield a reader of the market; raise ConfigError or ChainError when it cannot be had."""
+    chain = settings.chain
+    if not chain.rpc_url:
+        raise ConfigError("RPC_URL=: allowed: at least one address that starts with http:// or https://")
+    rpc = HttpRpc(chain.rpc_url, chain_id=chain.chain_id)
+    try:
+        pool = Address(chain.aave_pool) if chain.aave_pool else None
+        yield await AaveReader.discover(rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool)
+    finally:
+        await rpc.aclose()

@@ -1,0 +1,27 @@
+"""`python -m worker`: find liquidatable accounts, and act on them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from core.config import Settings
+from core.errors import LiquidbotError
+from worker.app import run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the worker until SIGINT or SIGTERM; settings come from the environment and .env."""
+    parser = argparse.ArgumentParser(prog="liquidbot worker", description=main.__doc__)
+    parser.parse_args(argv)
+    try:
+        return asyncio.run(run(Settings.load()))
+    except LiquidbotError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

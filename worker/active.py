@@ -1,0 +1,242 @@
+"""The worker while it holds the lease: set the scene, then run every task together until one of them ends all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from core.config import Settings
+from core.domain.controls import Controls, Limits, cold_start
+from core.domain.liquidation import CloseFactorMode
+from core.domain.messages import ControlsChanged, WorkerStarted, WorkerStopped, WorkerWarned
+from core.errors import StoreUnavailable
+from core.ops.http import Check
+from core.ops.metrics import WorkerMetrics
+from core.state.leasing import hold
+from core.state.ports import Presence, Store
+from core.version import VERSION
+from worker.answers import Answers
+from worker.chain.feed import Feed, FeedOptions
+from worker.chain.oracles import walk, watched_addresses
+from worker.chain.rpc import HttpRpc
+from worker.collectors.commands import CommandDesk, changes
+from worker.detection.bootstrap_scan import Progress
+from worker.detection.chain_sweep import ChainSweep
+from worker.detection.looking import Detector
+from worker.detection.looking import Limits as Looking
+from worker.detection.realtime_hf import RealTimeHF
+from worker.detection.spells import Spells
+from worker.pipeline import Pipeline, Shared
+from worker.startup import Scene, patiently, set_scene, watched
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 2
+GAS_PRICE_SECONDS = 10
+SOURCES_SECONDS = 60
+MISFIRE_SECONDS = 30
+RECENT_OPPORTUNITIES = 1_000
+PROGRESS_SECONDS = 2.0
+STOP_SECONDS = 2.0
+
+
+class ContractsReplaced(Exception):
+    """End the term: a contract of the market was replaced, so everything about it has to be found again."""
+
+
+class ActiveWorker:
+    """Compose the parts for one term of the lease, and keep what outlives a term."""
+
+    def __init__(self, settings: Settings, store: Store, rpc: HttpRpc, metrics: WorkerMetrics, instance: str) -> None:
+        self.role = "starting"
+        self._settings = settings
+        self._store = store
+        self._rpc = rpc
+        self._metrics = metrics
+        self._instance = instance
+        self._shared: Shared | None = None
+
+    def checks(self) -> Mapping[str, Check]:
+        """Return what /ready asks; a stand-by needs its store only."""
+        return {"store": self._check_store, "head": self._check_head}
+
+    async def work(self, lease: str) -> None:
+        """Work until a task ends with an error; raise it in an ExceptionGroup."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hold(self._store.lease, lease, self._instance), name="lease")
+            group.create_task(self._work(group), name="start")
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        progress = log_progress()
+        scene = await patiently(
+            "the chain", lambda: set_scene(self._settings, self._rpc, self._store.borrowers, progress)
+        )
+        shared = self._shared = await self._begin(scene)
+        pipeline = await self._pipeline(scene, shared)
+        feed = await self._feed(scene)
+        answers = Answers(self._settings, shared, scene, self._store.journal)
+        desk = CommandDesk(self._store, self._limits(), self._take_over, answers.block, answers.to)
+        scheduler = self._schedule(scene, shared, feed)
+        self.role = "active"
+        group.create_task(feed.run(pipeline, scene.head), name="feed")
+        group.create_task(pipeline.run(), name="pipeline")
+        group.create_task(desk.run(), name="commands")
+        group.create_task(self._until_replaced(shared), name="replaced")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            scheduler.shutdown(wait=False)
+            await self._say_stopped(answers.block())
+
+    async def _begin(self, scene: Scene) -> Shared:
+        """Start in dry run, whatever was before, and tell the bot that we work."""
+        before = await self._store.controls.load()
+        controls = cold_start(before, time.time())
+        if controls is not before:
+            event = ControlsChanged(
+                controls.version, changes(before, controls), "", None, scene.head.number, 0.0, "a start is a dry run"
+            )
+            await self._store.controls.save(controls, event, "", time.time())
+        self._metrics.dry_run.set(controls.dry_run)
+        self._metrics.controls(controls.version)
+        revision = scene.reader.contracts.revision
+        chain, detection = self._settings.chain, self._settings.detection
+        started = WorkerStarted(
+            VERSION, chain.chain_id, revision, scene.head.number, len(scene.watch_list), controls.dry_run
+        )
+        await self._store.outbox.append([started, *self._revision_warning(scene)], time.time())
+        return Shared(
+            controls,
+            CloseFactorMode(self._settings.execution.close_factor_mode),
+            float(detection.stale_head_sec),
+            head=scene.head,
+        )
+
+    def _revision_warning(self, scene: Scene) -> list[WorkerWarned]:
+        known = scene.mirror.market.revision is not None
+        text = (
+            f"The pool is at revision {scene.reader.contracts.revision}, whose rules this version does not know: "
+            "nothing will be executed; detection goes on with the chain's own figures."
+        )
+        if not known:
+            logger.error("[worker] %s", text)
+        return [] if known else [WorkerWarned("revision", text)]
+
+    async def _pipeline(self, scene: Scene, shared: Shared) -> Pipeline:
+        journal = self._store.journal
+        last_id, last_episode = await journal.last_ids()
+        recent = await journal.opportunities(after_id=max(0, last_id - RECENT_OPPORTUNITIES))
+        known = {o.id: o for o in [*await journal.open_opportunities(), *recent]}
+        spells = Spells(last_id, last_episode, known.values(), time.time())
+        return Pipeline(self._detector(scene), scene.mirror, spells, self._store, shared, self._metrics)
+
+    def _detector(self, scene: Scene) -> Detector:
+        detection = self._settings.detection
+        limits = Looking(detection.hf_threshold_wad, detection.min_debt_base)
+        count = self._metrics.health_checks.inc
+        if scene.mirror.market.revision is None:
+            return ChainSweep(scene.reader, scene.watch_list, lambda: scene.borrowers, limits, count)
+        return RealTimeHF(scene.mirror, scene.reader, limits, count)
+
+    async def _feed(self, scene: Scene) -> Feed:
+        chain, detection = self._settings.chain, self._settings.detection
+        live = detection.use_realtime_hf and chain.ws_rpc_url
+        if not live:
+            logger.warning(
+                "[realtime-hf] %s: polling over HTTP every %g s",
+                "WS_RPC_URL is not set" if detection.use_realtime_hf else "USE_REALTIME_HF=false",
+                chain.poll_interval_sec,
+            )
+        if detection.use_flashblocks:
+            logger.warning("USE_FLASHBLOCKS=true: Base retired Flashblocks on 2026-11-05; a head comes every 200 ms")
+        feed = Feed(
+            chain.ws_rpc_url if live else None,
+            self._rpc,
+            options=FeedOptions(
+                chain.chain_id, chain.poll_interval_sec, chunk_blocks=detection.borrowers_index_chunk_blocks
+            ),
+            observe=self._metrics.rpc_request,
+        )
+        await self._find_sources(scene, feed)
+        return feed
+
+    async def _find_sources(self, scene: Scene, feed: Feed) -> None:
+        """Walk the price sources and listen to whoever emits; an aggregator can change without an event."""
+        market = scene.mirror.market
+        sources = await walk(scene.reader.multicall, market, feeds=self._settings.chain.chainlink_feeds)
+        feed.watch(watched_addresses(scene.reader.contracts, market, sources))
+
+    def _schedule(self, scene: Scene, shared: Shared, feed: Feed) -> AsyncIOScheduler:
+        """Start what is done by the clock; a job that fails is logged by the scheduler and done again next time."""
+        scheduler = AsyncIOScheduler(
+            job_defaults={"misfire_grace_time": MISFIRE_SECONDS, "coalesce": True, "max_instances": 1}
+        )
+        scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, args=[scene, shared])
+        scheduler.add_job(self._ask_gas_price, "interval", seconds=GAS_PRICE_SECONDS, args=[shared])
+        scheduler.add_job(self._find_sources, "interval", seconds=SOURCES_SECONDS, args=[scene, feed])
+        scheduler.start()
+        return scheduler
+
+    async def _beat(self, scene: Scene, shared: Shared) -> None:
+        """Say that we live, and rank the watch list anew."""
+        detection = self._settings.detection
+        if scene.mirror.market.revision is not None:
+            near = scene.mirror.below(detection.hf_threshold_start_wad, detection.min_debt_base)
+            scene.watch_list.replace_all(watched(user, account) for user, account in near.items() if account)
+        self._metrics.heartbeat()
+        self._metrics.candidates.set(len(scene.watch_list))
+        self._metrics.watched(dict(scene.watch_list.bands()))
+        body = json.dumps({"role": self.role, "block": shared.head.number if shared.head else 0})
+        await self._store.presences.beat(Presence("worker", self._instance, VERSION, time.time(), body))
+
+    async def _ask_gas_price(self, shared: Shared) -> None:
+        shared.gas_price = int(await self._rpc.call("eth_gasPrice", []), 16)
+
+    async def _until_replaced(self, shared: Shared) -> None:
+        await shared.replaced.wait()
+        raise ContractsReplaced
+
+    async def _say_stopped(self, block: int) -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._store.outbox.append([WorkerStopped("asked to stop", block)], time.time())
+        except (StoreUnavailable, TimeoutError) as error:
+            logger.warning("[worker] could not tell the bot that we stop: %s", error)
+
+    def _limits(self) -> Limits:
+        execution = self._settings.execution
+        return Limits(execution.execution_enabled, execution.dry_run_execution)
+
+    def _take_over(self, controls: Controls) -> None:
+        if self._shared is not None:
+            self._shared.controls = controls
+        self._metrics.dry_run.set(controls.dry_run)
+        self._metrics.controls(controls.version)
+
+    async def _check_store(self) -> str:
+        await self._store.controls.load()
+        return ""
+
+    async def _check_head(self) -> str:
+        if self.role == "standby" or self._shared is None:
+            return ""
+        age = self._shared.head_age()
+        return f"no head for {age:.0f} s" if age > self._shared.stale_after else ""
+
+
+def log_progress() -> Progress:
+    """Return a function that logs how far a stage of the start-up is, at most every two seconds."""
+    said: dict[str, float] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - said.get(stage, 0.0) > PROGRESS_SECONDS:
+            said[stage] = now
+            logger.info("[worker] %s: %d of %d", stage, done, total)
+
+    return report

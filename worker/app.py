@@ -1,0 +1,93 @@
+"""The worker's composition: the only file here that names concrete classes.
+
+Its life: take the lease or stand by; find the market and its borrowers; scan; load the mirror at one block; then live
+on everything after that block until it is told to stop. Start-up is the recovery path: nothing is kept in memory that
+a start does not rebuild.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack
+
+from prometheus_client import CollectorRegistry
+
+from core.config import Settings
+from core.errors import ConfigError
+from core.launch import start_logging
+from core.ops.http import OpsServer
+from core.ops.metrics import WorkerMetrics
+from core.state.leasing import LeaseLost, take
+from core.state.sqlite_store import SqliteStore
+from worker.active import ActiveWorker, ContractsReplaced
+from worker.chain.rpc import HttpRpc
+from worker.startup import patiently
+
+logger = logging.getLogger(__name__)
+
+LEASE = "worker"
+
+
+class Stopped(Exception):
+    """End all tasks: the process was asked to stop."""
+
+
+async def run(settings: Settings) -> int:
+    """Be a worker until SIGINT or SIGTERM; return the exit status."""
+    start_logging(settings, "worker")
+    if not settings.chain.rpc_url:
+        raise ConfigError("RPC_URL=: allowed: at least one address that starts with http:// or https://")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_live(settings), name="worker")
+            group.create_task(_until(stop), name="stop")
+    except* Stopped:
+        logger.info("[worker] stopped")
+    return 0
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+    raise Stopped
+
+
+async def _live(settings: Settings) -> None:
+    """Stand by and work, in turns, for ever."""
+    instance = f"{socket.gethostname()}-{os.getpid()}"
+    metrics = WorkerMetrics(CollectorRegistry())
+    chain = settings.chain
+    async with AsyncExitStack() as stack:
+        store = await patiently("the store", lambda: SqliteStore.open(settings.store.state_db))
+        stack.push_async_callback(store.close)
+        await store.bind(f"{chain.chain_id}:{chain.pool_addresses_provider}")
+        rpc = HttpRpc(chain.rpc_url, chain_id=chain.chain_id, observe=metrics.rpc_request)
+        stack.push_async_callback(rpc.aclose)
+        worker = ActiveWorker(settings, store, rpc, metrics, instance)
+        http = OpsServer(settings.ops, metrics.registry, worker.checks(), lambda: worker.role)
+        stack.push_async_callback(http.close)
+        await http.start(settings.ops.worker_http_port, "WORKER_HTTP_PORT")
+        stack.push_async_callback(store.lease.release, LEASE, instance)
+        while True:
+            worker.role = "standby"
+            await take(store.lease, LEASE, instance, _say_standby)
+            metrics.lease(LEASE, held=True)
+            worker.role = "starting"
+            try:
+                await worker.work(LEASE)
+            except* ContractsReplaced:
+                logger.warning("[worker] a contract of the market was replaced: finding everything again")
+            except* LeaseLost:
+                metrics.lease(LEASE, held=False)
+                logger.error("[worker] the lease is lost: another worker acts now, this one stands by")  # noqa: TRY400
+
+
+def _say_standby() -> None:
+    logger.warning("[worker] another worker holds the lease on this store; standing by")

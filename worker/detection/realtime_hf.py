@@ -1,0 +1,61 @@
+"""RealTimeHF: judge every account on the local mirror, and let the chain confirm what it finds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from core.domain.health_factor import UserAccountData
+from core.domain.units import Address
+from worker.chain.aave import AaveReader
+from worker.detection.looking import Limits, Look, Work, sort_out
+from worker.detection.mirror import Mirror
+
+logger = logging.getLogger(__name__)
+
+
+class RealTimeHF:
+    """Apply what a block touched, judge in integers, and confirm at that very block.
+
+    The confirmation is one block-pinned multicall for all suspects and all open accounts that seem to have recovered.
+    Because it is pinned to the mirror's block, the chain's six figures and ours must be equal: where they are not, the
+    account is reported as diverged and the chain's figures are used.
+    """
+
+    def __init__(self, mirror: Mirror, reader: AaveReader, limits: Limits, on_check: Callable[[int], None]) -> None:
+        self._mirror = mirror
+        self._reader = reader
+        self._limits = limits
+        self._on_check = on_check
+
+    async def look(self, work: Work, open_users: Collection[Address]) -> Look:
+        """Return whose spell below the threshold began, changed or ended at `work.block`."""
+        await self._mirror.refresh(work)
+        suspects = self._mirror.below(self._limits.health_factor, self._limits.min_debt)
+        ask = [user for user in suspects if user not in open_users or user in work.users]
+        ask += [user for user in open_users if user not in suspects]
+        if not ask:
+            return Look(self._mirror.block)
+        answers = await self._reader.account_data(ask, self._mirror.block)
+        self._on_check(len(ask))
+        accounts = {user: account for user, account in zip(ask, answers, strict=True) if account is not None}
+        for user in set(ask) - accounts.keys():
+            logger.warning("[realtime-hf] the chain gives no figures for user=%s block=%d", user, self._mirror.block)
+        look = sort_out(accounts, open_users, self._limits, self._mirror.block)
+        return replace(look, diverged=self._diverged(accounts))
+
+    def _diverged(self, accounts: dict[Address, UserAccountData]) -> frozenset[Address]:
+        found = set()
+        for user, chain in accounts.items():
+            mine = self._mirror.figures(user)
+            if mine is not None and mine != chain:
+                found.add(user)
+                logger.error(
+                    "[realtime-hf] our figures differ from the chain's: user=%s block=%d ours=%s chain=%s",
+                    user,
+                    self._mirror.block,
+                    tuple(mine),
+                    tuple(chain),
+                )
+        return frozenset(found)
