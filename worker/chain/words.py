@@ -31,7 +31,6 @@ GET_E_MODE_BORROWABLE_BITMAP = bytes.fromhex("903a2c71")
 GET_E_MODE_LTVZERO_BITMAP = bytes.fromhex("fd89dee5")
 GET_IS_E_MODE_ISOLATED = bytes.fromhex("05f68acb")
 GET_CURRENT_BLOCK_TIMESTAMP = bytes.fromhex("0f28c97d")
-GET_BLOCK_NUMBER = bytes.fromhex("42cbb15c")
 
 E_MODE_IDS = range(1, 256)
 
