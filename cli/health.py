@@ -72,11 +72,11 @@ async def _run(settings: Settings, users: list[Address], block: int | None, as_j
     async with connected(settings) as reader:
         with bars(quiet=as_json) as progress:
             at = block if block is not None else await reader.block_number()
-            chosen = users or await known_borrowers(settings, reader, at, progress)
+            market = await reader.load_market(at)
+            chosen = users or await known_borrowers(settings, reader, market, progress)
             if not chosen:
                 print("no borrower is known: is START_BLOCK right?", file=sys.stderr)
                 return 1
-            market = await reader.load_market(at)
             found = []
             async for comparison in compare(reader, market, chosen):
                 found.append(comparison)
