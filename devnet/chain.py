@@ -19,6 +19,8 @@ from devnet.listing import FEEDS
 from devnet.market import Market, deploy_market
 from devnet.progress import Progress, silent
 from devnet.rpc import Rpc
+from devnet.truth import Truth
+from devnet.uniswap import Uniswap
 from devnet.users import Users
 
 
@@ -57,6 +59,7 @@ class Chain(Users, Governance):
         self.borrowers: list[Address] = []
         self.suppliers: list[Address] = []
         self.lens = Lens(rpc, Address(""))
+        self.uniswap = Uniswap(rpc, market.reserves, Address(""))
         self._ticker: Ticker | None = None
 
     @classmethod
@@ -177,3 +180,8 @@ class Chain(Users, Governance):
         crowd = await Crowd.prepare(self.rpc, self.artifacts)
         self.suppliers = await crowd.supply(plans, prices)
         self.borrowers = await crowd.borrow(plans, options.seed, progress)
+        self.uniswap = await Uniswap.deploy(self.market.deployer, self.reserves, await self.prices())
+
+    def truth(self, first_block: int) -> Truth:
+        """Return a brute-force record of all borrowers that begins at a block; run it as a task."""
+        return Truth(self.rpc, self.lens, self.borrowers, first_block)

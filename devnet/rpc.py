@@ -125,8 +125,11 @@ class Rpc:
         one = function(text)
         return await self.settle(one.name, await self.post(sender, to, one.encode(args), gas))
 
-    async def send_all(self, sender: Address, orders: Sequence[tuple[Any, ...]], gas: int = GAS) -> None:
-        """Send many `(to, "name(takes)", *arguments)` at once and wait for all; raise for the first that reverts."""
+    async def send_all(self, sender: Address, orders: Sequence[tuple[Any, ...]], gas: int = GAS) -> dict[str, Any]:
+        """Send many `(to, "name(takes)", *arguments)` at once and wait for all, in the order given.
+
+        Returns the last receipt; raises TransactionReverted for the first that reverts.
+        """
         await self.fund(sender)
         # The node serves a batch's requests side by side, so each must carry its own nonce.
         nonce = int(await self.request("eth_getTransactionCount", sender, "pending"), 16)
@@ -135,8 +138,11 @@ class Rpc:
             message = {"from": sender, "to": to, "data": function(text).encode(arguments), "gas": hex(gas)}
             calls.append(("eth_sendTransaction", (message | {"nonce": hex(nonce + at)},)))
         hashes = await self.batch(calls)
-        for (_, text, *_), tx_hash in zip(orders, hashes, strict=True):
+        receipts = [
             await self.settle(function(text).name, tx_hash)
+            for (_, text, *_), tx_hash in zip(orders, hashes, strict=True)
+        ]
+        return receipts[-1]
 
     async def create(self, sender: Address, code: str, gas: int = 30_000_000) -> Address:
         """Deploy creation code (hex without 0x) and return the new contract's address."""

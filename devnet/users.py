@@ -41,11 +41,10 @@ class Users(Actor):
     async def supply(
         self, user: Address, symbol: str, amount: int, on_behalf_of: Address | None = None
     ) -> dict[str, Any]:
-        """Mint, approve and supply."""
-        await self.mint(symbol, user, amount)
-        await self.approve(symbol, user)
+        """Mint, approve and supply, in one block where blocks have a beat."""
         text = "supply(address,uint256,address,uint16)"
-        return await self.rpc.send(user, at.POOL, text, self.asset(symbol), amount, on_behalf_of or user, 0)
+        last = (at.POOL, text, self.asset(symbol), amount, on_behalf_of or user, 0)
+        return await self.rpc.send_all(user, [*self._funding(symbol, user, amount), last])
 
     async def withdraw(self, user: Address, symbol: str, amount: int = UINT256_MAX) -> dict[str, Any]:
         """Withdraw to the user's own wallet; the default amount is everything."""
@@ -61,11 +60,9 @@ class Users(Actor):
         """Mint what is needed, approve and repay; the default amount is the whole debt."""
         debt_token = self.reserves[symbol].debt_token
         owed = int(await self.rpc.call(debt_token, "balanceOf(address)(uint256)", user))
-        # A hundredth more, for the interest until the block that repays.
-        await self.mint(symbol, user, min(amount, owed) * 101 // 100 + 1)
-        await self.approve(symbol, user)
         text = "repay(address,uint256,uint256,address)"
-        return await self.rpc.send(user, at.POOL, text, self.asset(symbol), amount, VARIABLE, user)
+        last = (at.POOL, text, self.asset(symbol), amount, VARIABLE, user)
+        return await self.rpc.send_all(user, [*self._funding(symbol, user, _with_interest(min(amount, owed))), last])
 
     async def transfer_a_token(self, user: Address, symbol: str, to: Address, amount: int) -> dict[str, Any]:
         """Send aTokens to another account."""
@@ -86,12 +83,21 @@ class Users(Actor):
         """Liquidate a user as the rival account, which is given the debt asset first."""
         liquidator = at.RIVAL
         owed = int(await self.rpc.call(self.reserves[debt].debt_token, "balanceOf(address)(uint256)", user))
-        await self.mint(debt, liquidator, owed * 101 // 100 + 1)
-        await self.approve(debt, liquidator)
         text = "liquidationCall(address,address,address,uint256,bool)"
-        arguments = (self.asset(collateral), self.asset(debt), user, amount, receive_a_token)
-        return await self.rpc.send(liquidator, at.POOL, text, *arguments)
+        last = (at.POOL, text, self.asset(collateral), self.asset(debt), user, amount, receive_a_token)
+        return await self.rpc.send_all(liquidator, [*self._funding(debt, liquidator, _with_interest(owed)), last])
 
     async def balance(self, symbol: str, user: Address) -> int:
         """Return an account's balance of a reserve's token."""
         return int(await self.rpc.call(self.asset(symbol), "balanceOf(address)(uint256)", user))
+
+    def _funding(self, symbol: str, user: Address, amount: int) -> list[tuple[Any, ...]]:
+        """Return the user's own mint and approval: one sender's transactions keep their order inside a block."""
+        asset = self.asset(symbol)
+        mint = (asset, "mint(address,uint256)", user, amount)
+        return [mint, (asset, "approve(address,uint256)", at.POOL, UINT256_MAX)]
+
+
+def _with_interest(amount: int) -> int:
+    """Return a hundredth more, for what accrues until the block that pays."""
+    return amount * 101 // 100 + 1
