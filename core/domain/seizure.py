@@ -11,7 +11,6 @@ from typing import NamedTuple
 from core.domain.health_factor import UserAccountData
 from core.domain.market import AssetValue, Reserve, Revision
 from core.domain.units import (
-    PERCENTAGE_FACTOR,
     BaseUsd,
     Bps,
     mul_div_ceil,
@@ -129,19 +128,25 @@ def fee_transferred(pair: Pair, seizure: Seizure) -> int:
 
 
 def largest_that_fits(pair: Pair, debt: int) -> int:
-    """Return the largest amount up to `debt` that leaves 1000 USD on both sides and that the reserve can pay out.
+    """Return the largest amount below `debt` that leaves 1000 USD on both sides and that the reserve can pay out.
 
-    Each rule bounds the amount from above. The result is 0 or negative if nothing fits. The pair must have a bonus.
+    `debt` itself must not fit. The result is 0 if nothing does. Seizures only grow with the amount, so it is bisected.
     """
-    held, owed = pair.held, pair.owed
-    least_debt = (MIN_LEFTOVER_BASE - 1) * owed.unit // owed.price + 1
-    least_collateral = mul_div_ceil(MIN_LEFTOVER_BASE, held.unit, held.price)
-    seizable = min(pair.collateral_balance - least_collateral, pair.collateral.virtual_underlying_balance)
-    return min(debt, pair.debt_balance - least_debt, _largest_seizing(pair, seizable))
+    fits, too_much = 0, debt
+    while too_much - fits > 1:
+        middle = (fits + too_much) // 2
+        if _fits(pair, middle):
+            fits = middle
+        else:
+            too_much = middle
+    return fits
 
 
-def _largest_seizing(pair: Pair, seized: int) -> int:
-    """Return the largest debt that takes at most `seized` collateral, the fee included; inverts `seize`."""
-    half = PERCENTAGE_FACTOR // 2 if pair.revision is Revision.V3_6 else 0
-    base = ((seized + 1) * PERCENTAGE_FACTOR - 1 - half) // pair.bonus
-    return ((base + 1) * pair.held.price * pair.owed.unit - 1) // (pair.owed.price * pair.held.unit)
+def _fits(pair: Pair, debt: int) -> bool:
+    seizure = seize(pair, debt)
+    left = pair.collateral_balance - seizure.collateral - seizure.fee
+    return (
+        debt_base(pair, pair.debt_balance - seizure.debt) >= MIN_LEFTOVER_BASE
+        and collateral_base(pair, left) >= MIN_LEFTOVER_BASE
+        and seizure.collateral <= pair.collateral.virtual_underlying_balance
+    )

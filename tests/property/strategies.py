@@ -72,6 +72,7 @@ def situations(draw: st.DrawFn) -> tuple[Market, Position, int]:
 
 def _worth(market: Market, reserve_id: int) -> st.SearchStrategy[int]:
     unit, price = market.reserves[reserve_id].unit, market.prices[reserve_id]
-    cents = st.one_of(st.integers(50, 10**5), st.integers(10**5, 10**6), st.integers(10**6, 10**9))
+    around_the_dust_rule = st.integers(150_000, 500_000)
+    cents = st.one_of(st.integers(50, 10**5), around_the_dust_rule, around_the_dust_rule, st.integers(10**6, 10**9))
     noise = st.integers(0, 10**6)
     return st.tuples(cents, noise).map(lambda drawn: max(1, drawn[0] * 10**6 * unit // price + drawn[1] % 997))

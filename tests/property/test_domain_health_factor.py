@@ -28,7 +28,8 @@ def exact_health_factor(market: Market, position: Position, now: int, lost: int)
             inside = position.e_mode and market.e_modes[1].collateral_bitmap >> reserve_id & 1
             threshold = market.e_modes[1].liquidation_threshold if inside else reserve.liquidation_threshold
             balance = Fraction(scaled * reserve.normalized_income(now), RAY) - lost
-            weighted += max(0, balance * market.prices[reserve_id] / reserve.unit - lost) * Fraction(threshold, 10_000)
+            value = balance * market.prices[reserve_id] / reserve.unit - lost
+            weighted += max(Fraction(0), value) * Fraction(threshold, 10_000)
     for reserve_id, scaled in position.debt:
         reserve = market.reserves[reserve_id]
         balance = Fraction(scaled * reserve.normalized_debt(now), RAY) + lost

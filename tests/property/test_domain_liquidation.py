@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.domain.health_factor import HFCalculator
-from core.domain.liquidation import LiquidationQuote, QuoteRefusal, best_quote, quote
+from core.domain.liquidation import CloseFactorMode, LiquidationQuote, QuoteRefusal, best_quote, quote
 from core.domain.market import Market, Revision
 from core.domain.position import Position
 from core.domain.units import RAY, UINT256_MAX, TokenAmount
@@ -29,7 +29,7 @@ def under_water(draw: st.DrawFn) -> Situation:
     market, position, now = draw(situations())
     account = HFCalculator().calculate(market, position, now)
     assume(account.health_factor > 0)
-    target = draw(st.integers(8_000, 9_999)) * 10**14
+    target = draw(st.one_of(st.integers(6_000, 9_500), st.integers(9_500, 9_999))) * 10**14
     factor = Fraction(account.health_factor, target)
     for reserve_id, scaled in position.debt:
         position = position.with_debt(reserve_id, type(scaled)(max(1, ceil(scaled * factor))))
@@ -66,13 +66,14 @@ def reference(situation: Situation, collateral: int, debt: int, bonus: int, repa
 
 
 @settings(deadline=None)
-@given(under_water(), st.one_of(st.just(UINT256_MAX), st.integers(1, 10**25)))
-def test_every_quote_keeps_the_protocols_rules(situation: Situation, asked: int) -> None:
+@given(under_water(), st.one_of(st.none(), st.integers(1, 1_100)))
+def test_every_quote_keeps_the_protocols_rules(situation: Situation, share: int | None) -> None:
     market, position, now = situation
     account = HFCalculator().calculate(market, position, now)
     for collateral, debt in pairs(position):
-        result = quote(market, position, collateral, debt, now, asked)
         held, owed = balances(situation, collateral, debt)
+        asked = UINT256_MAX if share is None else owed * share // 1_000
+        result = quote(market, position, collateral, debt, now, asked)
         if not isinstance(result, LiquidationQuote):
             assert result in (QuoteRefusal.MUST_NOT_LEAVE_DUST, QuoteRefusal.AMOUNT_TOO_SMALL)
             continue
@@ -129,10 +130,13 @@ def test_no_other_amount_or_pair_pays_more_than_the_best(situation: Situation, s
 
 
 @settings(deadline=None)
-@given(under_water())
-def test_one_unit_more_than_the_best_would_break_a_rule(situation: Situation) -> None:
+@given(under_water(), st.sampled_from(CloseFactorMode))
+def test_one_unit_more_than_the_best_would_break_a_rule(situation: Situation, mode: CloseFactorMode) -> None:
     market, position, now = situation
-    best = best_quote(market, position, now)
-    if isinstance(best, LiquidationQuote) and best.call_amount != UINT256_MAX:
-        more = quote(market, position, best.collateral, best.debt, now, best.call_amount + 1)
-        assert more is QuoteRefusal.MUST_NOT_LEAVE_DUST
+    best = best_quote(market, position, now, mode)
+    if isinstance(best, LiquidationQuote):
+        _, owed = balances(situation, best.collateral, best.debt)
+        wanted = owed // 2 if mode is CloseFactorMode.FIXED50 else UINT256_MAX
+        if best.call_amount < wanted:
+            more = quote(market, position, best.collateral, best.debt, now, best.call_amount + 1)
+            assert more is QuoteRefusal.MUST_NOT_LEAVE_DUST

@@ -251,7 +251,9 @@ def test_the_best_quote_keeps_within_the_reserves_liquidity(revision: Revision) 
     subject = changed(revision, WETH, virtual_underlying_balance=TokenAmount(3 * ETHER))
     assert quote(subject, account, WETH, USDC, NOW) is QuoteRefusal.NOT_ENOUGH_LIQUIDITY
     best = quoted(best_quote(subject, account, NOW))
-    assert 3 * ETHER - 10**13 < best.collateral_seized + best.protocol_fee <= 3 * ETHER
+    assert 3 * ETHER - 10**10 < best.collateral_seized <= 3 * ETHER
+    more = quote(subject, account, WETH, USDC, NOW, best.call_amount + 1)
+    assert more is QuoteRefusal.NOT_ENOUGH_LIQUIDITY
     nothing = changed(revision, WETH, virtual_underlying_balance=TokenAmount(0))
     assert best_quote(nothing, account, NOW) is QuoteRefusal.NOT_ENOUGH_LIQUIDITY
 
