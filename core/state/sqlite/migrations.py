@@ -49,7 +49,9 @@ def migrate(path: Path, busy_seconds: float = BUSY_SECONDS) -> tuple[int, int]:
         for number, sql in migrations().items():
             if number > before:
                 _apply(connection, number, sql)
-        return before, _version(connection)
+        after = _version(connection)
+        _try_writing(connection, after)
+        return before, after
 
 
 def _create(path: Path) -> None:
@@ -109,6 +111,15 @@ def _apply(connection: sqlite3.Connection, number: int, sql: str) -> None:
     except BaseException:
         connection.rollback()
         raise
+
+
+def _try_writing(connection: sqlite3.Connection, version: int) -> None:
+    """Refuse a file that may only be read now, and not at the first event."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(f"PRAGMA user_version = {version}")
+    finally:
+        connection.rollback()
 
 
 def _statements(sql: str) -> Iterator[str]:
