@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(run(Settings.load()))
     except LiquidbotError as error:
-        print(error, file=sys.stderr)  # noqa: T201  (for people at a terminal; logs go to stdout)
+        print(error, file=sys.stderr)
         return 2
 
 

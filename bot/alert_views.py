@@ -84,11 +84,12 @@ def opportunity_buttons(item: Opportunity, chain_id: int) -> tuple[tuple[Button,
 
 
 def _quote_blocks(quote: QuotedLiquidation) -> list[str]:
-    fee = f" (after a protocol fee of {_tokens(quote.collateral, quote.protocol_fee)})" if quote.protocol_fee else ""
+    fee = [f"Protocol fee: {_tokens(quote.collateral, quote.protocol_fee)}, already taken off"]
     deficit = ["⚠️ Covering it leaves bad debt behind"] if quote.creates_deficit else []
     return [
         f"Debt to cover: {_leg(quote.debt)} · close factor {percent(quote.close_factor)}",
-        f"Collateral: {_leg(quote.collateral)}{fee} · bonus {bonus_percent(quote.liquidation_bonus)}",
+        f"Collateral: {_leg(quote.collateral)} · bonus {bonus_percent(quote.liquidation_bonus)}",
+        *(fee if quote.protocol_fee else []),
         f"Profit estimate: <b>~{usd_half_even(quote.profit_base)}</b>"
         f" after gas of {usd_half_even(quote.gas_base)}, before the swap",
         *deficit,
@@ -121,7 +122,7 @@ def board_html(alerts: Sequence[Alert], chain_id: int) -> str:
     best = sorted(items, key=lambda item: (-_profit(item), item.account.health_factor, item.id))[:_TOP]
     began, last = clock(alerts[0].opened_at), clock(alerts[-1].opened_at)
     blocks = [
-        f"🌩 <b>Storm board</b> (Real-time) · {group(len(items))} accounts below 1",
+        f"🌩 <b>Storm board</b> (Real-time) · {group(len(items))} account{'s' if len(items) > 1 else ''} fell below 1",
         f"Opened {began} to {last}",
         " · ".join(f"{_FACES[state]} {state} {count}" for state, count in sorted(states.items(), key=_by_count)),
         f"Total debt: {usd_half_even(debt)}",

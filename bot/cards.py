@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ MAX_VISIBLE = 4096
 """Telegram's limit after entities are parsed; counted in UTF-16 units here, the stricter reading."""
 MAX_CALLBACK_BYTES = 64
 _VERSION = "1"
+_LEFT_OUT_SPACE = 24
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -94,11 +94,10 @@ def decode_card(content: str) -> Card:
 
 
 def esc(text: str, most: int = 200) -> str:
-    """Return outside text fit for HTML: control and bidi characters out, clipped to `most`, markup escaped."""
-    clean = "".join(c for c in text if not unicodedata.category(c).startswith("C")) if not text.isascii() else text
-    clean = "".join(c if c.isprintable() or c == "\n" else " " for c in clean)
+    """Return outside text on one line of HTML: control and bidi characters out, clipped to `most`, escaped."""
+    clean = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
     clipped = clean if len(clean) <= most else clean[: most - 1] + "…"
-    return html.escape(clipped, quote=True)
+    return html.escape(clipped, quote=False).replace('"', "&quot;")
 
 
 def plain(source: str) -> str:
@@ -117,10 +116,11 @@ def compose(blocks: Sequence[str], footer: str = "", limit: int = MAX_VISIBLE) -
     Blocks are never cut. `footer` is always kept.
     """
     kept = [block for block in blocks if block]
-    total = len(kept)
-    while True:
-        left_out = [f"… and {total - len(kept)} more"] if len(kept) < total else []
-        text = "\n".join([*kept, *left_out, *([footer] if footer else [])])
-        if visible_length(text) <= limit or not kept:
-            return text
+    sizes = [visible_length(block) + 1 for block in kept]
+    space = limit - visible_length(footer)
+    total, size = len(kept), sum(sizes)
+    while kept and size + (_LEFT_OUT_SPACE if len(kept) < total else 0) > space:
         kept.pop()
+        size -= sizes.pop()
+    left_out = [f"… and {total - len(kept)} more"] if len(kept) < total else []
+    return "\n".join([*kept, *left_out, *([footer] if footer else [])])

@@ -35,12 +35,12 @@ class Tail:
     async def run(self, ring: Callable[[], None]) -> None:
         """Follow until cancelled; `ring` is called when something is to be sent."""
         while True:
-            if await self._patience.insist(self._step):
+            if await self._patience.insist(self.step):
                 ring()
             else:
                 await self._patience.insist(lambda: self._bell.wait(_GLANCE_SECONDS))
 
-    async def _step(self) -> bool:
+    async def step(self) -> bool:
         """Stage the next batch; return False when there is none."""
         events = await self._outbox.read(await self._deliveries.cursor(), _BATCH)
         if not events:

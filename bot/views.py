@@ -139,20 +139,20 @@ def refresh_buttons(handle: Handle, action: str) -> Rows:
 
 def applied_html(event: ControlsChanged) -> str:
     """Return the end of a write that the worker applied: what changed, when, by whom, and how to undo it."""
-    live = any(change.name == "dry_run" and _is_off(change.new) for change in event.changes)
-    undo = "/dryrun on" if live else "/dryrun off"
+    live = any(_goes_live(change) for change in event.changes)
+    undo = f" · undo: /dryrun {'on' if live else 'off'}" if event.changes else ""
     by = f" · by {esc(event.operator.name, 64)}" if event.operator else ""
     return compose(
         [
             f"{'🔴' if live else '🟢'} {changes_line(event.changes)}",
             f"applied by the worker at block {group(event.block)}, {short_seconds(event.seconds)}"
-            f" · v{event.version}{by} · undo: {undo}",
+            f" · v{event.version}{by}{undo}",
         ]
     )
 
 
-def _is_off(value: str) -> bool:
-    return value.lower() in ("off", "false")
+def _goes_live(change: Change) -> bool:
+    return change.name.replace("_", " ") == "dry run" and change.new == "off"
 
 
 def changes_line(changes: Sequence[Change]) -> str:

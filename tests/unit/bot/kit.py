@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -176,8 +177,10 @@ class SmallWorker:
             refused = CommandRefused(command.id, command.operator, str(after), 500)
             await self.store.mailbox.refuse(refused, command.id, now)
             return
-        change = Change("dry_run", "on" if before.dry_run else "off", "on" if after.dry_run else "off")
-        event = ControlsChanged(after.version, (change,), command.id, command.operator, 501, now - stored_at)
+        words = {True: "on", False: "off"}
+        change = Change("dry run", words[before.dry_run], words[after.dry_run])
+        changes = (change,) if change.old != change.new else ()
+        event = ControlsChanged(after.version, changes, command.id, command.operator, 501, now - stored_at)
         await self.store.controls.save(after, event, command.id, now)
 
     def _answer(self, question: Question) -> Answer:
@@ -227,3 +230,23 @@ async def running_bot(path: Path, api: BotApi, *, worker: bool = True, **options
         await ours.close()
         await theirs.close()
         tasks[0].result()
+
+
+async def until(done: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until `done()`, awaited where it must be, is true; raise TimeoutError after so long."""
+    async with asyncio.timeout(seconds):
+        while True:
+            result = done()
+            if await result if inspect.isawaitable(result) else result:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def settled(house: House, seconds: float = 10.0) -> None:
+    """Wait until every update is handled and everything is sent."""
+
+    async def quiet() -> bool:
+        busy = house.api.world.updates.pending or await house.store.inbox.pending()
+        return not busy and not await house.store.deliveries.due(4e9)
+
+    await until(quiet, seconds)
