@@ -23,7 +23,7 @@ class FeedSink(Protocol):
         ...
 
     def on_head(self, head: Head) -> None:
-        """Receive a head; all logs heard of its block came before, ones that are late come after."""
+        """Receive a head; its logs may come before it or after: nodes tell of both, and not in a fixed order."""
         ...
 
     def on_state(self, up: bool, text: str) -> None:
@@ -60,6 +60,7 @@ class Delivery:
         self._chunk = chunk_blocks
         self._recent = Recent()
         self._covered = -1
+        self._floor = 0
 
     @property
     def head(self) -> Head | None:
@@ -69,6 +70,7 @@ class Delivery:
     def start_after(self, head: Head) -> None:
         """Take everything up to that head as delivered."""
         self._recent.move_to(head)
+        self._floor = head.number + 1
 
     async def catch_up(self, rpc: Rpc) -> None:
         """Deliver everything up to the node's latest block."""
@@ -89,9 +91,19 @@ class Delivery:
             self._measure(heard, last)
             if heard.parent_hash != last.hash:
                 await self.fill(rpc, heard)
+        else:
+            self._floor = heard.number
         self._recent.move_to(heard)
         self._stats.heads += 1
         self._sink.on_head(heard)
+
+    async def take_live_log(self, entry: Log, rpc: Rpc) -> None:
+        """Deliver a log that was just heard, and before it those of blocks in between that were not."""
+        last = self._recent.head
+        if last is not None and entry.block_number - 1 > max(last.number, self._covered):
+            self._stats.gaps += 1
+            await self._walk(rpc, max(last.number, self._floor, self._covered + 1), entry.block_number - 1)
+        self.take_log(entry)
 
     def take_log(self, entry: Log) -> None:
         """Deliver a log, unless that was done."""
@@ -107,19 +119,20 @@ class Delivery:
         last = self._recent.head
         tip = await head(rpc)
         if last is not None and tip is not None and tip.number >= last.number and await self._builds_on(rpc, last, tip):
-            await self._walk(rpc, last.number, tip.number)
+            await self._walk(rpc, max(last.number, self._floor), tip.number)
 
     async def fill(self, rpc: Rpc, tip: Head) -> None:
         """Deliver the logs from the last head's block to `tip`'s, and take back what the chain took back."""
         last = self._recent.head
         if last is None:
             return
-        first = max(last.number, self._covered + 1)
-        if tip.number > last.number + 1:
+        first = max(last.number, self._floor, self._covered + 1)
+        if tip.number > max(last.number, self._covered) + 1:
             self._stats.gaps += 1
         if not await self._builds_on(rpc, last, tip):
             self._stats.reorganisations += 1
-            first = max(0, min(last.number, tip.number) - DEPTH)
+            self._floor = min(self._floor, tip.number)  # what was delivered may be gone itself
+            first = max(self._floor, min(last.number, tip.number) - DEPTH)
             log.warning("[realtime-hf] Reorganisation: block %d %s is gone", last.number, last.hash[:10])
         await self._walk(rpc, first, tip.number)
 

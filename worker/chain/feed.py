@@ -202,7 +202,7 @@ class Line:
             self._alive_at = time.monotonic()
             await self._delivery.take_head(parse_head(self._ws.name, note.result, note.heard_at), self._ws)
         else:
-            self._delivery.take_log(parse_log(self._ws.name, note.result, note.heard_at))
+            await self._delivery.take_live_log(parse_log(self._ws.name, note.result, note.heard_at), self._ws)
 
     async def _prove_alive(self) -> None:
         """Raise RpcUnavailable unless the chain itself stands still: then silence is no fault of the socket."""

@@ -32,9 +32,12 @@ _INTERNAL = -32603
 
 def endpoint_name(url: str) -> str:
     """Return an endpoint's host and port; user info, path and query are secrets and stay out."""
-    parts = urlsplit(url)
-    host = parts.hostname or "?"
-    return f"{host}:{parts.port}" if parts.port else host
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "?", parts.port
+    except ValueError:
+        return "?"
+    return f"{host}:{port}" if port else host
 
 
 def request(number: int, method: str, params: list[Any]) -> str:

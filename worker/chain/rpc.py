@@ -67,6 +67,7 @@ class _Endpoint:
     not_before: float = 0.0
     verified: bool = False
     error: ChainError | None = None
+    refused: WrongChain | None = None
 
     def rest(self, exc: ChainError, started: float, cooldown: float) -> None:
         """Leave the endpoint alone for a while, longer each time; calls that failed together count once."""
@@ -137,6 +138,8 @@ class HttpRpc:
             except (RpcUnavailable, RpcThrottled) as exc:
                 endpoint.rest(exc, started, self._cooldown)
                 last = exc
+            except WrongChain as exc:
+                endpoint.refused = last = exc
             else:
                 endpoint.healthy()
                 return result
@@ -149,9 +152,9 @@ class HttpRpc:
             self._session = None
 
     def _choose(self) -> _Endpoint:
-        usable = [endpoint for endpoint in self._endpoints if not isinstance(endpoint.error, WrongChain)]
+        usable = [endpoint for endpoint in self._endpoints if endpoint.refused is None]
         if not usable:
-            raise WrongChain("; ".join(str(endpoint.error) for endpoint in self._endpoints))
+            raise WrongChain("; ".join(str(endpoint.refused) for endpoint in self._endpoints))
         now = time.monotonic()
         if self._current not in usable or self._current.not_before > now:
             self._current = min(usable, key=lambda endpoint: max(endpoint.not_before, now))
@@ -159,16 +162,9 @@ class HttpRpc:
 
     async def _ask(self, endpoint: _Endpoint, method: str, params: list[Any], within: float) -> Any:
         if self._chain_id is not None and not endpoint.verified:
-            await self._verify(endpoint, self._chain_id, within)
+            await verify_chain(_Single(self, endpoint), self._chain_id, within)
+            endpoint.verified = True
         return await observed(self._observe, endpoint.name, method, self._post(endpoint, method, params, within))
-
-    async def _verify(self, endpoint: _Endpoint, chain_id: int, within: float) -> None:
-        try:
-            await verify_chain(_Single(self, endpoint), chain_id, within)
-        except WrongChain as exc:
-            endpoint.error = exc
-            raise RpcUnavailable(str(exc)) from exc
-        endpoint.verified = True
 
     async def _post(self, endpoint: _Endpoint, method: str, params: list[Any], within: float) -> Any:
         self._numbers += 1

@@ -26,6 +26,8 @@ def test_a_request_is_what_the_specification_says() -> None:
         ("https://user:secret@base.example.org/v2/secret?key=secret", "base.example.org"),
         ("ws://127.0.0.1:8545/secret", "127.0.0.1:8545"),
         ("nonsense", "?"),
+        ("http://[secret", "?"),
+        ("http://host:secret", "?"),
     ],
 )
 def test_an_endpoint_is_named_without_its_secrets(url: str, name: str) -> None:
