@@ -25,7 +25,9 @@ async def connected(settings: Settings) -> AsyncIterator[AaveReader]:
     rpc = HttpRpc(chain.rpc_url, chain_id=chain.chain_id)
     try:
         pool = Address(chain.aave_pool) if chain.aave_pool else None
-        yield await AaveReader.discover(rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool)
+        yield await AaveReader.discover(
+            rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool, multicall3=chain.multicall3_address
+        )
     finally:
         await rpc.aclose()
 

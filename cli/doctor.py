@@ -9,9 +9,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
 from core.config import Role, Settings, host_of
 from core.domain.market import Revision
@@ -52,10 +54,8 @@ def main(argv: Sequence[str]) -> int:
         if options.json:
             print(json.dumps({**asdict(finding), "well": finding.well}))
             continue
-        console.print(
-            f"[{'green' if finding.well else 'bold red'}]{'✓' if finding.well else '✗'}[/] {finding.check}: ", end=""
-        )
-        console.print(finding.found, markup=False)
+        mark = "[green]✓[/]" if finding.well else "[bold red]✗[/]"
+        console.print(f"{mark} {finding.check}: {escape(finding.found)}")
         if finding.advice:
             console.print(f"    → {finding.advice}", markup=False)
     return 0 if all(finding.well for finding in findings) else 1
@@ -119,7 +119,7 @@ async def _socket(settings: Settings) -> Finding:
     try:
         await verify_chain(rpc, settings.chain.chain_id)
     finally:
-        await rpc.close()
+        await rpc.aclose()
     return Finding("", "connected")
 
 
@@ -130,7 +130,9 @@ async def _market(settings: Settings) -> Finding:
         return Finding("", "cannot be looked at", "set RPC_URL first")
     try:
         pool = Address(chain.aave_pool) if chain.aave_pool else None
-        contracts = await discover(rpc, chain.pool_addresses_provider, chain.chain_id, pool)
+        contracts = await discover(
+            rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool, multicall3=chain.multicall3_address
+        )
     finally:
         await rpc.aclose()
     found = f"pool {contracts.pool}, revision {contracts.revision}"
@@ -177,7 +179,7 @@ def _chats(settings: Settings) -> list[int]:
     return list(telegram.telegram_chat_ids) or [operator.id for operator in telegram.telegram_operators]
 
 
-async def _telegram(settings: Settings, method: str, **params: int) -> dict[str, object] | None:
+async def _telegram(settings: Settings, method: str, **params: int) -> dict[str, Any] | None:
     token = settings.telegram.telegram_bot_token.get_secret_value()
     if not token:
         return {"ok": False, "description": "not set"}

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from core.config import Settings
 
@@ -51,13 +52,17 @@ async def supervise(names: Sequence[str], environment: dict[str, str]) -> int:
     return max(task.result() for task in tasks)
 
 
-async def keep(name: str, environment: dict[str, str], stop: asyncio.Event) -> int:
-    """Run `python -m name` again and again, with growing pauses while it keeps dying soon, until `stop` is set."""
+async def keep(name: str, environment: dict[str, str], stop: asyncio.Event, output: BinaryIO | None = None) -> int:
+    """Run `python -m name` again and again, with growing pauses while it keeps dying soon, until `stop` is set.
+
+    A session of its own keeps the terminal's Ctrl-C away from it: it is stopped by SIGTERM, in order. `output` takes
+    what it prints; None leaves that to this process's own streams.
+    """
     pause = FIRST_PAUSE
     while not stop.is_set():
         started = time.monotonic()
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", name, env=environment, start_new_session=True
+            sys.executable, "-m", name, env=environment, start_new_session=True, stdout=output, stderr=output
         )
         status = await _until_end(child, stop)
         if stop.is_set():

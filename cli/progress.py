@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-Report = Callable[[str, int, int], None]
-"""Called with a stage's name, how much is done, and how much there is."""
+
+class Report(Protocol):
+    """Be told that `done` of `total` steps of a stage are behind us."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
 @contextmanager

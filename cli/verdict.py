@@ -7,10 +7,10 @@ was recorded after the block that ended the row had arrived. False is an opportu
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +36,7 @@ class Verdict:
     false: int
     inside_one_block: int
     blocks: int
+    blocks_sampled: int
     latency_p50_ms: float
     latency_p95_ms: float
     missed_accounts: tuple[Address, ...] = ()
@@ -46,9 +47,9 @@ class Verdict:
         """Tell whether nothing was missed and nothing falsely reported."""
         return self.missed == 0 and self.false == 0
 
-    def as_json(self) -> str:
-        """Return the verdict as one JSON object."""
-        return json.dumps(asdict(self))
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verdict as a plain dictionary."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Evidence:
     min_debt: BaseUsd
     borrowers: int
     inside_one_block: int
+    blocks_sampled: int
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -85,6 +87,7 @@ def judge(evidence: Evidence) -> Verdict:
         false=len(false),
         inside_one_block=evidence.inside_one_block,
         blocks=evidence.last_block - evidence.first_block + 1,
+        blocks_sampled=evidence.blocks_sampled,
         latency_p50_ms=_quantile(latencies, 0.5),
         latency_p95_ms=_quantile(latencies, 0.95),
         missed_accounts=tuple(missed),
@@ -92,17 +95,18 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def show(verdict: Verdict) -> None:
-    """Print the verdict as a table."""
+def show(summary: Mapping[str, Any]) -> None:
+    """Print a summary as a table; lists below it, where they are not empty."""
     table = Table("what", "count", box=None)
-    for name, value in asdict(verdict).items():
-        if name not in {"missed_accounts", "false_labels"}:
+    lists = {name: value for name, value in summary.items() if isinstance(value, tuple)}
+    for name, value in summary.items():
+        if name not in lists:
             table.add_row(name.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else f"{value}")
     console = Console()
     console.print(table)
-    for name, members in (("missed", verdict.missed_accounts), ("false", verdict.false_labels)):
+    for name, members in lists.items():
         if members:
-            console.print(f"{name}: {', '.join(members)}", style="bold red")
+            console.print(f"{name.replace('_', ' ')}: {', '.join(members)}", style="bold red")
 
 
 def _rank(run: SubOneRun, opportunities: Sequence[Opportunity], evidence: Evidence) -> str:
