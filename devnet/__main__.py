@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from aiohttp import ClientError
+
 from devnet.anvil import AnvilFailed
 from devnet.build import BuildFailed, build
 from devnet.chain import Chain, ChainOptions
@@ -57,7 +59,7 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         return asyncio.run(_build() if arguments.command == "build" else _chain(arguments))
-    except (BuildFailed, AnvilFailed, ValueError) as error:
+    except (BuildFailed, AnvilFailed, ClientError, ValueError) as error:
         print(f"devnet: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -78,6 +80,8 @@ async def _chain(arguments: argparse.Namespace) -> int:
     if not await _first(starting, stopped):
         return 130
     chain = starting.result()
+    if chain.beat is not None:
+        chain.beat.add_done_callback(lambda _: stopped.set())
     try:
         _say(arguments.json, "ready", _facts(chain))
         if arguments.scenario:

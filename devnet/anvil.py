@@ -20,6 +20,8 @@ HOST = "127.0.0.1"
 MOST_STATES, FEWEST_STATES = 256, 16
 STATES_TIMES_BORROWERS = 256_000
 """A kept block state is a whole copy, 1.3 MB per 1,000 borrowers: the larger the crowd, the fewer are kept."""
+BASE_FEE = hex(2_000_000)
+"""Base's minimum base fee in wei, where it stands while blocks are far from full; anvil alone sinks to 7."""
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
@@ -53,6 +55,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _answering(port: int) -> bool:
+    """Return whether somebody listens on a port; another node there would answer in ours' place."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 @dataclass(slots=True)
 class Anvil:
     """Hold one running node."""
@@ -79,6 +87,8 @@ class Anvil:
     @classmethod
     async def start(cls, port: int = 0, kept_states: int = MOST_STATES) -> Anvil:
         """Start a node that mines a block per transaction; raise AnvilFailed if it does not answer in 20 s."""
+        if port and _answering(port):
+            raise AnvilFailed(f"port {port} of {HOST} is taken: choose another, or 0 for any free one")
         folder = Path(tempfile.mkdtemp(prefix="devnet-anvil-"))
         port = port or free_port()
         with (folder / "anvil.log").open("wb") as log:
@@ -154,6 +164,11 @@ class Ticker:
         await self._rpc.request("evm_setAutomine", False)
         self._task = asyncio.create_task(self._run(), name="devnet-ticker")
 
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The running beat; it ends by itself only with an error."""
+        return self._task
+
     async def stop(self) -> None:
         """End the beat; raise what had ended it before, if something had."""
         if self._task is None:
@@ -168,6 +183,7 @@ class Ticker:
         while True:
             due += self._seconds
             await asyncio.sleep(max(0.0, due - clock()))
+            await self._rpc.request("anvil_setNextBlockBaseFeePerGas", BASE_FEE)
             await self._rpc.request("evm_mine")
             if (behind := int((clock() - due) / self._seconds)) > 0:
                 self.late += behind

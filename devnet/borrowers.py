@@ -19,7 +19,7 @@ SCALE = 10**6
 """Random shares and targets are integers in millionths, so that amounts follow from the seed exactly."""
 
 # (share of borrowers, health factor in millionths): the inverse of the distribution, straight between its points.
-_HEALTH = ((0, 1_000_000), (22, 1_010_000), (60, 1_030_000), (100, 1_052_000), (320, 1_280_000), (700, 2_000_000))
+_HEALTH = ((0, 1_000_000), (40, 1_010_000), (105, 1_030_000), (175, 1_052_000), (480, 1_280_000), (760, 2_000_000))
 _HEALTH_END = (1_000, 5_000_000)
 # (share, from US dollars, to US dollars) of debt: below every threshold, dust, ordinary, large.
 _SIZES = ((0.06, 5, 50), (0.24, 50, 1_990), (0.85, 2_050, 50_000), (1.0, 50_000, 1_500_000))

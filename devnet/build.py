@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -57,11 +60,27 @@ def inputs_hash() -> str:
 async def build(progress: Progress) -> Artifacts:
     """Return the compiled contracts, installing and compiling what is missing; raise BuildFailed."""
     target = CACHE / f"contracts-{inputs_hash()}.json"
-    await install(progress)
-    if not target.exists():
-        await _run("compile", ["node", str(HERE / "build.mjs"), str(target)], progress)
+    async with _alone():
+        await install(progress)
+        if not target.exists():
+            await _run("compile", ["node", str(HERE / "build.mjs"), str(target)], progress)
     content: dict[str, Any] = json.loads(target.read_text())
     return {name: Artifact(name, one["abi"], one["bytecode"], one["links"]) for name, one in content.items()}
+
+
+@asynccontextmanager
+async def _alone() -> AsyncIterator[None]:
+    """Keep other processes that build out: two installers in one folder destroy each other's work."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "build.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await asyncio.sleep(0.1)
+            else:
+                break
+        yield
 
 
 async def install(progress: Progress) -> None:

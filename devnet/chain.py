@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -98,6 +99,11 @@ class Chain(Users, Governance):
         finally:
             await self.rpc.close()
             await self.node.stop()
+
+    @property
+    def beat(self) -> asyncio.Task[None] | None:
+        """The task that mines; it ends only with an error, and None where each transaction has its own block."""
+        return self._ticker.task if self._ticker else None
 
     async def prices(self, block: int | str = "latest") -> dict[str, int]:
         """Return AaveOracle's price of every reserve (8 decimals) by symbol."""

@@ -153,15 +153,11 @@ class Rpc:
         """Wait for a transaction; return its receipt or raise TransactionReverted with the reason."""
         receipt = await self.receipt(tx_hash)
         if int(receipt["status"], 16) != 1:
-            raise TransactionReverted(name, await self._reason(tx_hash, receipt), receipt)
+            raise TransactionReverted(name, await self._reason(tx_hash), receipt)
         return receipt
 
-    async def _reason(self, tx_hash: str, receipt: dict[str, Any]) -> str:
-        """Name the error of a mined transaction by replaying it on the block before."""
-        sent = await self.request("eth_getTransactionByHash", tx_hash)
-        message = {"from": sent["from"], "to": sent["to"], "data": sent["input"], "gas": sent["gas"]}
-        try:
-            await self.request("eth_call", message, hex(int(receipt["blockNumber"], 16) - 1))
-        except RpcError as error:
-            return self.error_names.get(error.data[:10]) or (f"{error.data[:10]} {error}".strip())
-        return "not when replayed on the block before"
+    async def _reason(self, tx_hash: str) -> str:
+        """Name the error of a mined transaction from its trace: a replay would not see what its block did before it."""
+        trace = await self.request("debug_traceTransaction", tx_hash, {"tracer": "callTracer"})
+        output = str(trace.get("output", ""))
+        return self.error_names.get(output[:10]) or str(trace.get("revertReason") or trace.get("error") or output)

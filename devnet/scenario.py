@@ -20,8 +20,10 @@ SECONDS = {
 NAMES = (*SECONDS, "demo")
 STEP_SECONDS = 1.0
 ACTION_SECONDS = 0.5
+HUNT_SECONDS = 0.5
+"""The rival looks at every account each time; more often would leave the node no time for anything else."""
 JUMP_STEPS = 5
-JUMP_HOURS = (1, 6, 24, 72)
+JUMP_HOURS = (6, 24, 72, 240)
 WITH_ACTIVITY = frozenset({"activity", "demo"})
 RIVAL_SHARES = {"rival": 0.5, "demo": 0.2}
 
@@ -70,21 +72,27 @@ class Scenario:
         self._activity = Activity(chain, random.Random(f"activity {options.seed}"))
         wanted = RIVAL_SHARES.get(options.name, 0.0) if options.rival is None else options.rival
         self._rival = Rival(chain, options.seed, wanted) if wanted > 0 else None
+        self._moved = asyncio.Event()
         self.report = ScenarioReport()
 
     async def run(self) -> ScenarioReport:
-        """Run to the end, or until cancelled, and return the report; the first failure of any part ends all parts."""
+        """Run to the end, or until cancelled, and return the report; the first failure of any part ends all parts.
+
+        The pools are at the oracle's price when it returns.
+        """
         options = self._options
         acts = options.name in WITH_ACTIVITY if options.activity is None else options.activity
         try:
             if self._rival:
                 await self._rival.prepare()
             async with asyncio.TaskGroup() as group:
-                side = [group.create_task(self._act(), name="activity")] if acts else []
+                side = [group.create_task(self._align(), name="arbitrageur")]
+                side += [group.create_task(self._act(), name="activity")] if acts else []
                 side += [group.create_task(self._hunt(self._rival), name="rival")] if self._rival else []
                 await self._prices()
                 for task in side:
                     task.cancel()
+            await self._align_once()
         finally:
             self._collect()
         return self.report
@@ -97,24 +105,36 @@ class Scenario:
         jumps = random.Random(f"jumps {self._options.seed}")
         clock = asyncio.get_running_loop().time
         due = clock()
+        sent: list[str] = []
         for step in path:
-            answers = {feed: int(first[feed] * Fraction(factor)) for feed, factor in step.items()}
-            await self._transmit(answers)
+            # The answers of the step before must be mined by now; waiting for them at once would stretch fast steps.
+            await self._settle(sent)
+            sent = [await self._chain.feeds.post(feed, int(first[feed] * Fraction(to))) for feed, to in step.items()]
+            self.report.answers.update(step.keys())
             if self._options.name == "interest" and self.report.steps % JUMP_STEPS == 0:
                 await self._jump(jumps.choice(JUMP_HOURS) * 3600)
             self.report.steps += 1
             due += STEP_SECONDS / self._options.speed
             await asyncio.sleep(max(0.0, due - clock()))
             if self.report.steps == steps:
-                return
+                break
+        await self._settle(sent)
 
-    async def _transmit(self, answers: dict[str, int]) -> None:
-        """Send new answers, wait for their block, let the arbitrageur follow in the next one."""
-        sent = [await self._chain.feeds.post(feed, answer) for feed, answer in answers.items()]
+    async def _settle(self, sent: list[str]) -> None:
         for tx_hash in sent:
             await self._chain.rpc.settle("transmit", tx_hash)
-        self.report.answers.update(answers.keys())
-        if sent and (trade := await self._chain.uniswap.align(await self._chain.prices())):
+        if sent:
+            self._moved.set()
+
+    async def _align(self) -> None:
+        """Let the arbitrageur follow every move of prices."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            await self._align_once()
+
+    async def _align_once(self) -> None:
+        if trade := await self._chain.uniswap.align(await self._chain.prices()):
             await self._chain.rpc.settle("align", trade)
             self.report.alignments += 1
 
@@ -130,7 +150,7 @@ class Scenario:
     async def _hunt(self, rival: Rival) -> None:
         while True:
             await rival.hunt()
-            await asyncio.sleep(STEP_SECONDS / self._options.speed)
+            await asyncio.sleep(max(HUNT_SECONDS, STEP_SECONDS / self._options.speed))
 
     def _collect(self) -> None:
         self.report.actions = self._activity.done

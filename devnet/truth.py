@@ -84,7 +84,11 @@ class _Ledger:
 
 
 class Truth:
-    """Follow a chain and keep the record; `inside_one_block` holds those who fell and were liquidated in one block."""
+    """Follow a chain and keep the record; `inside_one_block` holds those who fell and were liquidated in one block.
+
+    It stays one block behind the head: anvil answers a call pinned to the head from the live state, which may be that
+    of the next block by then, and only keeps a state apart once a later block stands on it.
+    """
 
     def __init__(self, rpc: Rpc, lens: Lens, users: Sequence[Address], first_block: int) -> None:
         """Begin at `first_block`, which is read whatever it holds."""
@@ -108,18 +112,20 @@ class Truth:
     async def run(self) -> None:
         """Follow the head until cancelled; raise TruthLost if the node forgets a block first."""
         while True:
-            head = await self._rpc.block_number()
-            self.stats.worst_lag = max(self.stats.worst_lag, head - self._next + 1)
-            if head < self._next:
+            settled = await self._rpc.block_number() - 1
+            self.stats.worst_lag = max(self.stats.worst_lag, settled - self._next + 1)
+            if settled < self._next:
                 await asyncio.sleep(PAUSE)
             else:
-                await self._read_to(min(head, self._next + HEADERS_AT_ONCE - 1))
+                await self._read_to(min(settled, self._next + HEADERS_AT_ONCE - 1))
 
     async def finish(self, upto_block: int) -> list[SubOneRun]:
         """Read what is left up to a block and return every row of blocks, oldest first.
 
         A row that had not ended by then has `last_block` None. Liquidations are matched as well. Raises TruthLost.
         """
+        if await self._rpc.block_number() <= upto_block:
+            await self._rpc.request("evm_mine")
         while self._next <= upto_block:
             await self._read_to(min(upto_block, self._next + HEADERS_AT_ONCE - 1))
         runs = sorted([*self._ledger.closed, *self._ledger.open.values()], key=lambda run: (run.first_block, run.user))
@@ -129,6 +135,8 @@ class Truth:
 
     async def _read_to(self, upto: int) -> None:
         async with self._busy:
+            if self._next > upto:
+                return
             for header in await self._headers(self._next, upto):
                 if header.transactions or header.timestamp != self._time_before:
                     await self._read(header.number)
