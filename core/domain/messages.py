@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from core.domain.opportunity import Opportunity
 from core.domain.units import Address, BaseUsd, Wad
@@ -255,12 +255,22 @@ def encode(message: Message) -> str:
 
 
 def decode(raw: str) -> Message | Unknown:
-    """Return the message in `raw`; raise ValueError when the text is not a message at all."""
+    """Return the message in `raw`; raise ValueError when the text is not a message at all.
+
+    A body that does not fit its kind is Unknown too: a newer version may have added a state or a reason, and one such
+    row must not keep the rows behind it from being read.
+    """
     envelope = json.loads(raw)
     if not isinstance(envelope, dict) or not {"v", "kind", "body"} <= envelope.keys():
         raise ValueError(f"not a message: {raw[:80]!r}")
-    adapter = _ADAPTERS.get(str(envelope["kind"]))
-    if adapter is None or envelope["v"] > VERSION:
-        return Unknown(str(envelope["kind"]), raw)
-    message: Message = adapter.validate_python(envelope["body"])
+    kind, version = envelope["kind"], envelope["v"]
+    if not isinstance(kind, str) or not isinstance(version, int):
+        raise ValueError(f"not a message: {raw[:80]!r}")  # noqa: TRY004  (the text is wrong, not its type)
+    adapter = _ADAPTERS.get(kind)
+    if adapter is None or version > VERSION:
+        return Unknown(kind, raw)
+    try:
+        message: Message = adapter.validate_python(envelope["body"])
+    except ValidationError:
+        return Unknown(kind, raw)
     return message
