@@ -19,6 +19,22 @@ Call = tuple[str, str]
 """A contract and the data to call it with, in hex."""
 
 
+_OF_ORACLE = ("getSourceOfAsset", "getAssetPrice")
+_OF_RESERVE = (
+    "getReserveData",
+    "getVirtualUnderlyingBalance",
+    "getReserveDeficit",
+    "getLiquidationGracePeriod",
+    *_OF_ORACLE,
+)
+_OF_E_MODE = (
+    "getEModeCategoryCollateralConfig",
+    "getEModeCategoryCollateralBitmap",
+    "getEModeCategoryBorrowableBitmap",
+    "getEModeCategoryLtvzeroBitmap",
+)
+
+
 class SecondOpinion:
     """Read one chain's pool, oracle and tokens at the latest block."""
 
@@ -39,19 +55,20 @@ class SecondOpinion:
         return int(self.web3.eth.get_block("latest" if block is None else block)["timestamp"])
 
     def market(self) -> Market:
-        """Read everything that figures depend on, apart from the accounts."""
+        """Read everything that figures depend on, apart from the accounts and the categories' labels."""
         read = self.pool.functions
         head = self.web3.eth.get_block("latest")
         market = Market(
             revision=Revision.of(read.POOL_REVISION().call()), block=head["number"], timestamp=head["timestamp"]
         )
-        assets = read.getReservesList().call()
-        for asset, price in zip(assets, self._oracle.functions.getAssetsPrices(assets).call(), strict=True):
-            reserve = self._reserve(asset)
+        assets = [Address(asset.lower()) for asset in read.getReservesList().call()]
+        for asset, words in zip(assets, self._each(_OF_RESERVE, assets), strict=True):
+            reserve, price = _reserve(asset, self._symbols[asset], words)
             market.set_reserve(reserve)
-            market.set_price(reserve.id, BaseUsd(price))
-        for category in range(1, 16):
-            market.set_e_mode(self._e_mode(category))
+            market.set_price(reserve.id, price)
+        categories = range(1, 16)
+        for category, words in zip(categories, self._each(_OF_E_MODE, categories), strict=True):
+            market.set_e_mode(_e_mode(category, words))
         return market
 
     def positions(self, users: Sequence[Address]) -> list[Position]:
@@ -81,12 +98,14 @@ class SecondOpinion:
             answers += [_words(reply["result"]) for reply in replies]
         return answers
 
-    def call(self, contract: Contract, name: str, user: Address) -> Call:
-        """Return a call for `words` of a function that takes one address."""
+    def call(self, contract: Contract, name: str, argument: Address | int) -> Call:
+        """Return a call for `words` of a function that takes one address or number."""
         key = (contract.address, name)
         if key not in self._encoded:
-            self._encoded[key] = contract.encode_abi(name, [Web3.to_checksum_address(user)])[:-40]
-        return contract.address, self._encoded[key] + user[2:]
+            first = Web3.to_checksum_address(argument) if isinstance(argument, str) else argument
+            self._encoded[key] = contract.encode_abi(name, [first])[:-64]
+        word = int(argument, 16) if isinstance(argument, str) else argument
+        return contract.address, f"{self._encoded[key]}{word:064x}"
 
     def token(self, address: Address) -> Contract:
         """Return a token's contract: an aToken's, a debt token's or, for its balances, any ERC-20's."""
@@ -106,40 +125,55 @@ class SecondOpinion:
     def _contract(self, address: Address, abi: list[Any]) -> Contract:
         return self.web3.eth.contract(address=Web3.to_checksum_address(address), abi=abi)
 
-    def _reserve(self, asset: str) -> Reserve:
-        read = self.pool.functions
-        data = read.getReserveData(asset).call()
-        configuration, income, income_rate, debt, debt_rate, _, updated, reserve_id, a_token, _, v_token, *_ = data
-        return Reserve(
-            id=reserve_id,
-            asset=Address(asset.lower()),
-            symbol=self._symbols[Address(asset.lower())],
-            a_token=Address(a_token.lower()),
-            variable_debt_token=Address(v_token.lower()),
-            price_source=Address(self._oracle.functions.getSourceOfAsset(asset).call().lower()),
-            liquidity_index=Ray(income),
-            liquidity_rate=Ray(income_rate),
-            variable_borrow_index=Ray(debt),
-            variable_borrow_rate=Ray(debt_rate),
-            last_update=updated,
-            virtual_underlying_balance=TokenAmount(read.getVirtualUnderlyingBalance(asset).call()),
-            deficit=TokenAmount(read.getReserveDeficit(asset).call()),
-            grace_period_until=read.getLiquidationGracePeriod(asset).call(),
-        ).with_configuration(configuration[0])
+    def _each(self, names: Sequence[str], arguments: Sequence[Address] | range) -> list[tuple[int, ...]]:
+        """Ask the pool, or the oracle, the same questions of each argument; return all answers' words in a row."""
+        calls = []
+        for argument in arguments:
+            for name in names:
+                contract = self._oracle if name in _OF_ORACLE else self.pool
+                calls.append(self.call(contract, name, argument))
+        answers = self.words(calls)
+        width = len(names)
+        return [sum(answers[at : at + width], ()) for at in range(0, len(answers), width)]
 
-    def _e_mode(self, category: int) -> EModeCategory:
-        read = self.pool.functions
-        ltv, threshold, bonus = read.getEModeCategoryCollateralConfig(category).call()
-        return EModeCategory(
-            id=category,
-            label=read.getEModeCategoryLabel(category).call(),
-            ltv=Bps(ltv),
-            liquidation_threshold=Bps(threshold),
-            liquidation_bonus=Bps(bonus),
-            collateral_bitmap=read.getEModeCategoryCollateralBitmap(category).call(),
-            borrowable_bitmap=read.getEModeCategoryBorrowableBitmap(category).call(),
-            ltvzero_bitmap=read.getEModeCategoryLtvzeroBitmap(category).call(),
-        )
+
+def _reserve(asset: Address, symbol: str, words: Sequence[int]) -> tuple[Reserve, BaseUsd]:
+    configuration, income, income_rate, debt, debt_rate, _, updated, reserve_id, a_token, _, v_token = words[:11]
+    virtual, deficit, grace, source, price = words[15:]
+    reserve = Reserve(
+        id=reserve_id,
+        asset=asset,
+        symbol=symbol,
+        a_token=_address(a_token),
+        variable_debt_token=_address(v_token),
+        price_source=_address(source),
+        liquidity_index=Ray(income),
+        liquidity_rate=Ray(income_rate),
+        variable_borrow_index=Ray(debt),
+        variable_borrow_rate=Ray(debt_rate),
+        last_update=updated,
+        virtual_underlying_balance=TokenAmount(virtual),
+        deficit=TokenAmount(deficit),
+        grace_period_until=grace,
+    )
+    return reserve.with_configuration(configuration), BaseUsd(price)
+
+
+def _e_mode(category: int, words: Sequence[int]) -> EModeCategory:
+    ltv, threshold, bonus, collateral, borrowable, ltvzero = words
+    return EModeCategory(
+        id=category,
+        ltv=Bps(ltv),
+        liquidation_threshold=Bps(threshold),
+        liquidation_bonus=Bps(bonus),
+        collateral_bitmap=collateral,
+        borrowable_bitmap=borrowable,
+        ltvzero_bitmap=ltvzero,
+    )
+
+
+def _address(word: int) -> Address:
+    return Address(f"0x{word:040x}")
 
 
 def _position(user: Address, words: Sequence[int]) -> Position:
