@@ -54,7 +54,8 @@ class NodeProxy:
     """Stand before a real node, over HTTP and WebSocket, and misbehave when told to.
 
     `refuse` lets nobody in; `mute` swallows notifications and `deaf` swallows everything that comes from the node, both
-    with the sockets left open; `garble` sends HTML in place of notifications; `drop` swallows those it says True to.
+    with the sockets left open; `garble` sends HTML in place of notifications; `drop` swallows those it says True to;
+    `intercept` may answer an HTTP request in the node's place.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -64,6 +65,7 @@ class NodeProxy:
         self.deaf = False
         self.garble = False
         self.drop: Callable[[dict[str, Any]], bool] = lambda _message: False
+        self.intercept: Callable[[str, list[Any]], web.Response | None] = lambda _method, _params: None
         self.opened = 0
         self.asked: Counter[str] = Counter()
         self.http_url = self.ws_url = ""
@@ -91,7 +93,11 @@ class NodeProxy:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._bridge(request)
         body = await request.read()
-        self.asked[json.loads(body)["method"]] += 1
+        asked = json.loads(body)
+        self.asked[asked["method"]] += 1
+        instead = self.intercept(asked["method"], asked["params"])
+        if instead is not None:
+            return instead
         async with self._client.post(self.upstream, data=body, headers={"Content-Type": "application/json"}) as answer:
             return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from core.domain.units import Address
-from core.errors import WrongChain
+from core.errors import RpcRejected, WrongChain
 from worker.chain import codec
 from worker.chain.multicall import MULTICALL3
 from worker.chain.rpc import Rpc, verify_chain
@@ -69,7 +69,13 @@ async def _expect_code(rpc: Rpc, address: Address, what: str) -> None:
 
 
 async def _call(rpc: Rpc, target: Address, selector: bytes) -> bytes:
-    answer = await rpc.call("eth_call", [{"to": target, "data": "0x" + selector.hex()}, "latest"])
+    """Return a getter's answer; raise ValueError where the contract has no such getter."""
+    try:
+        answer = await rpc.call("eth_call", [{"to": target, "data": "0x" + selector.hex()}, "latest"])
+    except RpcRejected as exc:
+        if "revert" not in str(exc):
+            raise
+        raise ValueError("reverted") from exc
     return codec.unhex(answer)
 
 
