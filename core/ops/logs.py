@@ -170,4 +170,6 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: Tr
 
 def _log_uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
     error = given.exc_value or given.exc_type()
-    logger.critical("[thread] ended by an error that nobody caught", exc_info=(given.exc_type, error, None))
+    logger.critical(
+        "[thread] ended by an error that nobody caught", exc_info=(given.exc_type, error, given.exc_traceback)
+    )
