@@ -1,4 +1,4 @@
-"""The fixtures of the golden tests: the shared chain lent out, and a larger crowd for liquidations."""
+"""The fixtures of the golden tests: the shared chain, and a larger crowd for liquidations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from core.domain.position import Position
 from devnet import addresses as at
 from devnet.build import Artifacts
 from devnet.chain import Chain, ChainOptions
-from devnet.rpc import RICH
-from tests.devnet_fixtures import built, market_chain
+from tests.devnet_fixtures import built, fresh_market, market_chain
 from tests.golden.bench import Bench
 from tests.golden.second_opinion import SecondOpinion
 
@@ -19,21 +18,10 @@ __all__ = ["bench", "built", "crowd", "crowd_positions", "fresh_market", "market
 MONTH = 30 * 86_400
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def fresh_market(market_chain: Chain) -> AsyncIterator[Chain]:
-    """Lend the session's chain to one test, every account with gas, and put its state back afterwards."""
-    snapshot = await market_chain.snapshot()
-    actors = [*market_chain.borrowers, *market_chain.suppliers, at.RIVAL, at.TRADER]
-    await market_chain.rpc.batch([("anvil_setBalance", (actor, RICH)) for actor in actors])
-    yield market_chain
-    await market_chain.revert(snapshot)
-
-
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def crowd(built: Artifacts) -> AsyncIterator[Chain]:
     """Run a chain with enough borrowers that hundreds fall below one, a month old, where the rival has every token."""
     async with Chain.running(ChainOptions(borrowers=1_000, block_time=None)) as chain:
-        await chain.rpc.fund(at.RIVAL, at.TRADER)
         for symbol in chain.reserves:
             await chain.mint(symbol, at.RIVAL, 10**32)
             await chain.approve(symbol, at.RIVAL)
