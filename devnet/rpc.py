@@ -98,6 +98,10 @@ class Rpc:
             await self.batch([("anvil_setBalance", (one, RICH)) for one in missing])
             self._funded.update(missing)
 
+    def forget_funding(self) -> None:
+        """Forget who was given ether: the chain has gone back to a state in which they may have had none."""
+        self._funded.clear()
+
     async def post(self, sender: Address, to: Address | None, data: str, gas: int = GAS) -> str:
         """Send a transaction in the name of any account and return its hash at once."""
         await self.fund(sender)
