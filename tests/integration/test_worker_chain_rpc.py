@@ -76,6 +76,19 @@ async def test_the_next_endpoint_is_used_and_kept(kind: str) -> None:
     assert (bad.asked["eth_blockNumber"], good.asked["eth_blockNumber"]) == (1, 2)
 
 
+async def test_a_node_that_lags_is_asked_again_soon_and_not_rested() -> None:
+    lagging = [refusal(-32000, "header not found"), refusal(-32000, "header not found")]
+    async with (
+        ScriptedNode.running(lambda m, p: lagging.pop() if lagging and m == "eth_call" else well(m, p)) as node,
+        calling(node.url, attempts=2) as rpc,
+    ):
+        with pytest.raises(RpcUnavailable, match="header not found"):
+            await rpc.call("eth_call", [], 1.0)
+        started = time.monotonic()
+        assert await rpc.call("eth_blockNumber", []) == "0x10"
+        assert time.monotonic() - started < 0.5
+
+
 async def test_an_endpoint_that_comes_back_is_used_again() -> None:
     answers = [web.Response(status=502), web.Response(status=502)]
     async with (

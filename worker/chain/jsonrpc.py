@@ -30,6 +30,10 @@ _BUSY_CODES = frozenset({-32005, -32016, 429})
 _INTERNAL = -32603
 
 
+class BlockNotThere(RpcUnavailable):
+    """Say that the node, healthy as it is, has not seen the block that was asked for, or keeps it no more."""
+
+
 def endpoint_name(url: str) -> str:
     """Return an endpoint's host and port; user info, path and query are secrets and stay out."""
     try:
@@ -69,8 +73,8 @@ def result(name: str, message: Mapping[str, Any]) -> Any:
 def error_of(name: str, error: object) -> ChainError:
     """Classify an error object.
 
-    A block that the node does not have yet is RpcUnavailable (another endpoint, or a moment, may help); a request
-    quota is RpcThrottled; the rest the node understood and refused: RpcRejected.
+    A block that the node does not have is BlockNotThere (another endpoint, or a moment, may help); a request quota is
+    RpcThrottled; the rest the node understood and refused: RpcRejected.
     """
     if not isinstance(error, dict):
         return RpcUnavailable(f"{name} answered an error that is no object: {str(error)[:80]}")
@@ -79,7 +83,7 @@ def error_of(name: str, error: object) -> ChainError:
     if not isinstance(code, int):
         return RpcUnavailable(f"{name} answered an error without a code: {text}")
     if _NOT_THERE_YET.search(text):
-        return RpcUnavailable(f"{name} does not have that block: {text}")
+        return BlockNotThere(f"{name} does not have that block: {text}")
     if _THROTTLED.search(text) or (code in _BUSY_CODES and not _TOO_MUCH.search(text)):
         return RpcThrottled(f"{name} asks for fewer requests: {text}")
     if code == _INTERNAL and not _TOO_MUCH.search(text) and "revert" not in text:

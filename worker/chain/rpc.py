@@ -13,9 +13,14 @@ import aiohttp
 
 from core.errors import ChainError, RpcRejected, RpcThrottled, RpcUnavailable, WrongChain
 from worker.chain import jsonrpc
+from worker.chain.jsonrpc import BlockNotThere
 
 Observe = Callable[[str, str, str, float], None]
 """Called after every request with endpoint, method, result (ok, unavailable, throttled, rejected) and seconds."""
+
+
+BLOCK_COMES_WITHIN = 0.05
+"""Seconds until a block that one node has told of is likely at the others."""
 
 
 class Rpc(Protocol):
@@ -135,6 +140,10 @@ class HttpRpc:
             started = time.monotonic()
             try:
                 result = await self._ask(endpoint, method, params, within)
+            except BlockNotThere as exc:
+                last = exc
+                self._turn_from(endpoint)
+                await asyncio.sleep(BLOCK_COMES_WITHIN)
             except (RpcUnavailable, RpcThrottled) as exc:
                 endpoint.rest(exc, started, self._cooldown)
                 last = exc
@@ -159,6 +168,11 @@ class HttpRpc:
         if self._current not in usable or self._current.not_before > now:
             self._current = min(usable, key=lambda endpoint: max(endpoint.not_before, now))
         return self._current
+
+    def _turn_from(self, endpoint: _Endpoint) -> None:
+        """Try the next endpoint first, without a grudge: a node that lags is well, and serves every other call."""
+        at = self._endpoints.index(endpoint) + 1
+        self._current = self._endpoints[at % len(self._endpoints)]
 
     async def _ask(self, endpoint: _Endpoint, method: str, params: list[Any], within: float) -> Any:
         if self._chain_id is not None and not endpoint.verified:

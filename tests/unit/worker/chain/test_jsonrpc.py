@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import ChainError, RpcRejected, RpcThrottled, RpcUnavailable
 from worker.chain import jsonrpc
+from worker.chain.jsonrpc import BlockNotThere
 
 
 def test_a_request_is_what_the_specification_says() -> None:
@@ -68,8 +69,8 @@ def test_a_result_may_be_null_but_must_be_there() -> None:
         ({"code": -32005, "message": "daily request count exceeded, request rate limited"}, RpcThrottled),
         ({"code": 429, "message": "slow down"}, RpcThrottled),
         ({"code": -32000, "message": "Your app has exceeded its compute units per second capacity"}, RpcThrottled),
-        ({"code": -32000, "message": "header not found"}, RpcUnavailable),
-        ({"code": -32602, "message": "BlockOutOfRangeError: block height is 5 but requested was 9"}, RpcUnavailable),
+        ({"code": -32000, "message": "header not found"}, BlockNotThere),
+        ({"code": -32602, "message": "BlockOutOfRangeError: block height is 5 but requested was 9"}, BlockNotThere),
         ({"code": -32603, "message": "Internal error"}, RpcUnavailable),
         ({"message": "no code"}, RpcUnavailable),
         ("a string", RpcUnavailable),
