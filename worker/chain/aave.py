@@ -158,18 +158,19 @@ class AaveReader:
     async def account_data(self, users: Sequence[Address], block: Block) -> list[UserAccountData | None]:
         """Return what the chain itself says of each user (Pool.getUserAccountData); None where the call reverts.
 
-        A failure is asked about once more in a request of its own: running out of gas in a large one looks the same.
+        Failures are asked about once more in far smaller requests: running out of gas in a large one looks the same.
         """
-        found = await self._account_data(users, block)
-        if len(users) > 1:
-            for index in [index for index, figures in enumerate(found) if figures is None]:
-                found[index] = (await self._account_data([users[index]], block))[0]
+        found = await self._account_data(users, block, ACCOUNT_GAS)
+        failed = [index for index, figures in enumerate(found) if figures is None]
+        if failed and len(users) > 1:
+            again = await self._account_data([users[index] for index in failed], block, ACCOUNT_GAS * 10)
+            for index, figures in zip(failed, again, strict=True):
+                found[index] = figures
         return found
 
-    async def _account_data(self, users: Sequence[Address], block: Block) -> list[UserAccountData | None]:
+    async def _account_data(self, users: Sequence[Address], block: Block, gas: int) -> list[UserAccountData | None]:
         calls = [(self.contracts.pool, codec.call_with_address(words.GET_USER_ACCOUNT_DATA, user)) for user in users]
-        answers = await self.multicall.read(calls, block, gas_per_call=ACCOUNT_GAS)
-        return [words.account_data(answer) for answer in answers]
+        return [words.account_data(each) for each in await self.multicall.read(calls, block, gas_per_call=gas)]
 
     async def _add_reserves(self, assets: Sequence[Address], into: Refreshed) -> None:
         """Read reserves that are not known yet: symbols and state, then prices, since ids are known only then."""
