@@ -97,6 +97,7 @@ class Anvil:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to hear; the node is ended last, in order
             )
         node = cls(port, process, folder)
         try:
