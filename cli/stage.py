@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,17 +39,22 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(chain: Chain, folder: Path, chat_port: int = 0) -> AsyncIterator[Stage]:
-    """Yield a stage on which the worker is ready; end both processes afterwards."""
+async def staged(
+    chain: Chain, folder: Path, chat_port: int = 0, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
+    """Yield a stage on which the worker is ready and the bot listens; end both processes afterwards.
+
+    `settings` replace what the children would be given.
+    """
     async with BotApi.running(BotApiOptions(TOKEN, chat_port)) as api:
         chat = api.private_chat(ANN, "Ann")
-        environment = _environment(chain, api, folder)
+        environment = {**_environment(chain, api, folder), **(settings or {})}
         stop = asyncio.Event()
         logs = folder / "log"
         with logs.open("wb") as output:
             tasks = [asyncio.create_task(keep(name, environment, stop, output)) for name in ("worker", "bot")]
             try:
-                await _until_ready(environment, tasks, logs)
+                await _until_ready(api, environment["WORKER_HTTP_PORT"], tasks, logs)
                 yield Stage(chain, api, chat, environment, logs)
             finally:
                 stop.set()
@@ -79,13 +84,13 @@ def _environment(chain: Chain, api: BotApi, folder: Path) -> dict[str, str]:
     }
 
 
-async def _until_ready(environment: dict[str, str], tasks: list[asyncio.Task[int]], logs: Path) -> None:
-    """Wait until the worker is active and the bot is ready; raise LiquidbotError when that does not come."""
+async def _until_ready(api: BotApi, worker_port: str, tasks: list[asyncio.Task[int]], logs: Path) -> None:
+    """Wait until the worker is active and the bot polls; raise LiquidbotError when that does not come."""
     deadline = time.monotonic() + READY_SECONDS
     async with httpx.AsyncClient(timeout=2.0) as client:
         while time.monotonic() < deadline and not any(task.done() for task in tasks):
-            ports = [environment[name] for name in ("WORKER_HTTP_PORT", "BOT_HTTP_PORT")]
-            if all([await _active(client, port) for port in ports]):
+            # The bot itself is ready only when its first poll was answered, which a quiet chat delays by half a minute.
+            if api.transcript.calls("getUpdates") and await _active(client, worker_port):
                 return
             await asyncio.sleep(READY_EVERY)
     raise LiquidbotError(f"the worker or the bot did not become ready; their last words:\n{last_words(logs)}")
