@@ -1,4 +1,7 @@
-"""The capped watch list: the accounts nearest to liquidation, the worst always kept."""
+"""The capped watch list: the accounts nearest to liquidation, the worst always kept.
+
+It does the duties of both the ActiveRiskSet and the CandidateManager of older designs.
+"""
 
 from __future__ import annotations
 
