@@ -352,7 +352,7 @@ class Settings:
     def load(cls, env_file: str = ".env") -> Settings:
         """Read the environment over `env_file`; raise ConfigError for the first value that is not allowed."""
         in_file = _read_file(env_file)
-        outside = {name: value for name in _names() if (value := os.environ.get(name))}
+        outside = {name.upper(): value for name, value in os.environ.items() if value and name.upper() in _names()}
         here = dict.fromkeys(in_file, Source.FILE) | dict.fromkeys(outside, Source.ENVIRONMENT)
         given = in_file | outside
         sections: dict[str, Any] = {key: _section(kind, env_file, given) for key, kind in SECTIONS.items()}
@@ -399,7 +399,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(shown(part) for part in value)
+        return ",".join(":".join(part) if isinstance(part, tuple) else shown(part) for part in value)
     if isinstance(value, OperatorEntry):
         return f"{value.id}:{value.role.name.lower()}"
     return host_of(value) if isinstance(value, str) and "://" in value else str(value)
@@ -433,7 +433,7 @@ def _read_file(env_file: str) -> dict[str, str]:
     found = {name: value for name, value in dotenv_values(env_file).items() if value}
     for name in found:
         if name not in _names():
-            near = difflib.get_close_matches(name, _names(), n=1)
+            near = difflib.get_close_matches(name.upper(), _names(), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{name} in {env_file}: there is no such setting{hint}")
     return found
@@ -449,8 +449,17 @@ def _section(kind: type[Section], env_file: str, given: Mapping[str, str]) -> Se
 
 
 def _one_line(field: str, given: str, info: FieldInfo, message: str) -> str:
-    value = "••••" if info.annotation is SecretStr else host_of(given) if "://" in given else given
+    value = "••••" if info.annotation is SecretStr else given
+    if "://" in value or "://" in message:  # a URL was given, or is what was wanted
+        value = ",".join(map(_harmless, _commas(given)))
     return f"{field.upper()}={value}: allowed: {_allowed(info, message)}"
+
+
+def _harmless(text: str) -> str:
+    """Return what may be shown of a text that should have been a URL, also when its scheme was forgotten."""
+    scheme, mark, rest = text.partition("://") if "://" in text else ("", "", text)
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return scheme + mark + host if re.fullmatch(r"[\w.-]+(:\d+)?", host) else "(not a URL)"
 
 
 def _allowed(info: FieldInfo, message: str) -> str:
