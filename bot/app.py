@@ -101,7 +101,9 @@ class Bot:
         self._gate = Gate(telegram.telegram_operators, self._chats)
         self._term = Term(store.lease, self._metrics)
         self._desk = Desk(store, VERSION)
-        self._courier = Courier(Place(store.deliveries, self._chats), self._telegram, self._metrics, self._term.held)
+        self._courier = Courier(
+            Place(store.deliveries, self._chats, self._gate.admins()), self._telegram, self._metrics, self._term.held
+        )
         house = Household(
             self._gate, self._desk, self._telegram, self._metrics, self._courier.ring, self._courier.heard
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -11,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.auth import Chats
-from bot.cards import Card, decode_card
-from bot.outcomes import Migrated, Outcome, Refusal, Rejected, Sent, Throttled, Unchanged
+from bot.cards import Card, decode_card, esc
+from bot.outcomes import Outcome, Refusal, Rejected, Sent, Throttled, Unchanged
 from bot.pacing import Pace
 from bot.patience import Patience
 from bot.settling import Memo, Verdict, judge
@@ -33,10 +34,11 @@ REPEAT_MARK = "↻ <i>possible repeat</i>\n"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Say where deliveries are kept and by which chats they may go."""
+    """Say where deliveries are kept, which chats there are, and who hears of a chat that cannot be reached."""
 
     deliveries: Deliveries
     chats: Chats
+    admins: Sequence[int] = ()
 
 
 class Courier:
@@ -45,6 +47,7 @@ class Courier:
     def __init__(self, place: Place, telegram: Telegram, metrics: BotMetrics, may_send: Callable[[], bool]) -> None:
         self._deliveries = place.deliveries
         self._chats = place.chats
+        self._admins = place.admins
         self._telegram = telegram
         self._metrics = metrics
         self._may_send = may_send
@@ -55,6 +58,7 @@ class Courier:
         self._failures: Counter[int] = Counter()
         self._edited: dict[tuple[str, int], float] = {}
         self._highest: dict[int, int] = {}
+        self._unreachable: set[int] = set()
         self._stopping = False
 
     def ring(self) -> None:
@@ -105,10 +109,9 @@ class Courier:
         return [chat for chat, waiting in by_chat.items() if chat not in self._busy and self._choose(waiting)]
 
     async def _rest(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):  # wait_for would lose a cancellation that comes with the ring
+                await self._wake.wait()
 
     def _choose(self, rows: Sequence[Delivery]) -> Delivery | None:
         """Return what the chat gets next: a lost message is cleared up before anything may follow it."""
@@ -209,24 +212,39 @@ class Courier:
         self._metrics.deliveries.labels(result=verdict.result).inc()
         if row.state is DeliveryState.SENT:
             del self._failures[row.chat_id]
+            self._unreachable.discard(row.chat_id)
             if row.message_id is not None:
                 self._highest[row.chat_id] = max(self._highest.get(row.chat_id, 0), row.message_id)
             return
         self._failures[row.chat_id] += 1
-        level = logging.ERROR if row.state is DeliveryState.DEAD else logging.WARNING
+        known = row.chat_id in self._unreachable
+        level = logging.INFO if known else logging.ERROR if row.state is DeliveryState.DEAD else logging.WARNING
         logger.log(level, "message %s to chat %s: %s", row.key, row.chat_id, outcome)
 
     async def _save(self, verdict: Verdict) -> None:
         row = verdict.row
         if verdict.moved_to is not None:
-            await self._move(row, Migrated(verdict.moved_to))
+            await self._move(row, verdict.moved_to)
+        elif verdict.unreachable:
+            await self._tell_admins(row)
         await self._deliveries.settle(row)
 
-    async def _move(self, row: Delivery, to: Migrated) -> None:
-        logger.warning("group %s has become %s: change TELEGRAM_CHAT_IDS", row.chat_id, to.chat_id)
-        self._chats.moved(row.chat_id, to.chat_id)
-        moved = Delivery(row.key, to.chat_id, row.lane, row.content)
-        mark = Delivery(MOVED_KEY, row.chat_id, Lane.EDIT, str(to.chat_id), DeliveryState.DEAD)
+    async def _tell_admins(self, row: Delivery) -> None:
+        """Say by another way, once a chat, that alerts do not get through."""
+        if row.chat_id in self._unreachable or row.chat_id not in self._chats.alerted():
+            return
+        self._unreachable.add(row.chat_id)
+        key = f"unreachable:{row.chat_id}"
+        content = Card(f"⚠️ Alerts do not reach chat <code>{row.chat_id}</code>: {esc(row.note)}").encode()
+        for admin in self._admins:
+            if admin != row.chat_id and await self._deliveries.get(key, admin) is None:
+                await self._deliveries.stage(0, [], [Delivery(key, admin, Lane.OUTCOME, content)])
+
+    async def _move(self, row: Delivery, to: int) -> None:
+        logger.warning("group %s has become %s: change TELEGRAM_CHAT_IDS", row.chat_id, to)
+        self._chats.moved(row.chat_id, to)
+        moved = Delivery(row.key, to, row.lane, row.content)
+        mark = Delivery(MOVED_KEY, row.chat_id, Lane.EDIT, str(to), DeliveryState.DEAD)
         await self._deliveries.stage(0, [], [moved, mark])
 
 

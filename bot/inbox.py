@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -99,10 +100,9 @@ class Intake:
             await asyncio.wait(self._underway.values(), timeout=seconds)
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_IDLE_SECONDS):  # wait_for would lose a cancellation that comes with the ring
+                await self._wake.wait()
 
     async def _handle(self, update_id: int, raw: str) -> None:
         try:

@@ -55,6 +55,7 @@ class Verdict:
     hold_chat: float = 0.0
     hold_all: float = 0.0
     moved_to: int | None = None
+    unreachable: bool = False
 
 
 def judge(row: Delivery, outcome: Outcome, now: float, backoff: float) -> Verdict:
@@ -75,7 +76,7 @@ def judge(row: Delivery, outcome: Outcome, now: float, backoff: float) -> Verdic
         case outcomes.Migrated(chat_id):
             verdict = Verdict(_dead(row, f"moved to {chat_id}"), "moved", moved_to=chat_id)
         case outcomes.Blocked(reason):
-            verdict = Verdict(_dead(row, reason), "dead")
+            verdict = Verdict(_dead(row, reason), "dead", unreachable=True)
         case outcomes.Rejected(kind, reason):
             verdict = _rejected(row, kind, reason)
     return verdict
@@ -107,4 +108,4 @@ def _rejected(row: Delivery, kind: Refusal, reason: str) -> Verdict:
     memo = Memo.read(row.note)
     if kind is Refusal.PARSE and not memo.plain:
         return Verdict(replace(_again(row), note=replace(memo, plain=True).write()), "plain")
-    return Verdict(_dead(row, reason), "dead")
+    return Verdict(_dead(row, reason), "dead", unreachable=kind is Refusal.CHAT)

@@ -68,8 +68,8 @@ class Telegram:
         self._observe = observe
         self._poll_url = f"{api_url}/bot{token}/getUpdates"
         self._polling = HTTPXRequest(1, timeout, timeout, min(5.0, timeout))
-        request = HTTPXRequest(8, timeout, timeout, min(5.0, timeout), pool_timeout=5.0)
-        self._bot = Bot(token, base_url=f"{api_url}/bot", request=request, get_updates_request=self._polling)
+        self._request = HTTPXRequest(8, timeout, timeout, min(5.0, timeout), pool_timeout=5.0)
+        self._bot = Bot(token, base_url=f"{api_url}/bot", request=self._request, get_updates_request=self._polling)
         self.username = ""
 
     def __repr__(self) -> str:
@@ -90,7 +90,8 @@ class Telegram:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        await self._bot.shutdown()
+        for request in (self._polling, self._request):  # Bot.shutdown closes nothing before a first getMe
+            await request.shutdown()
 
     async def poll(self, offset: int, seconds: int) -> Polled | PollFailed:
         """Ask for updates from `offset`, which confirms all before it; wait up to `seconds` for the first.
