@@ -52,6 +52,16 @@ asyncio.run(main())
 """
 
 
+FAIL = """
+import asyncio, sys
+from core.state.sqlite_store import SqliteStore
+async def main():
+    await SqliteStore.open(sys.argv[1])
+    raise SystemExit(7)
+asyncio.run(main())
+"""
+
+
 def kill_in_the_middle(code: str, path: Path, seconds: float) -> None:
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -102,3 +112,8 @@ async def test_a_kill_leaves_no_lock_behind(tmp_path: Path, seconds: float) -> N
     store = await SqliteStore.open(path, busy_seconds=0.5)
     assert await store.lease.acquire("worker", "a", ttl=1.0, now=1.0) == 1
     await store.close()
+
+
+def test_a_store_left_open_does_not_keep_a_failed_process_alive(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FAIL, str(tmp_path / "state.db")], cwd=ROOT, timeout=30, check=False)
+    assert done.returncode == 7

@@ -35,7 +35,10 @@ class Database:
         with explained(path):
             peephole = sqlite3.connect(path, timeout=0, isolation_level=None)
             try:
-                connection = await aiosqlite.connect(path, timeout=busy_seconds, isolation_level=None)
+                connecting = aiosqlite.connect(path, timeout=busy_seconds, isolation_level=None)
+                # aiosqlite has no public name for it: a store left open must not keep a failed process from ending.
+                connecting._thread.daemon = True
+                connection = await connecting
             except BaseException:
                 peephole.close()
                 raise
