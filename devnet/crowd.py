@@ -89,16 +89,22 @@ class Crowd:
 
 
 def _liquidity(plans: Sequence[BorrowerPlan], prices: list[int]) -> list[int]:
-    """Return what suppliers must bring, by reserve id, beside what the borrowers' own collateral brings."""
+    """Return what suppliers must bring, by reserve id, beside what the borrowers' own collateral brings.
+
+    Borrowers come one after the other: a loan can be due before the collateral that pays for it in the end has come.
+    """
     held: Counter[int] = Counter()
     owed: Counter[int] = Counter()
+    missing: Counter[int] = Counter()
     for one in plans:
         held.update(dict(one.collaterals))
         owed.update(dict(one.debts))
+        for reserve, _ in one.debts:
+            missing[reserve] = max(missing[reserve], owed[reserve] - held[reserve])
     amounts = []
     for reserve, spec in enumerate(RESERVES):
         floor = FLOOR_BASE * 10**spec.decimals // prices[reserve]
-        amounts.append(max(owed[reserve] * 100 // UTILISATION_PERCENT - held[reserve], floor))
+        amounts.append(max(owed[reserve] * 100 // UTILISATION_PERCENT - held[reserve], missing[reserve], floor))
     return amounts
 
 
