@@ -60,12 +60,16 @@ class Mirror:
             prices=True,
             positions=work.users.keys(),
         )
+        listed = fresh.reserves.keys() - self.market.reserves.keys()
         fresh.apply_to(self.market)
         self._keep(fresh.positions.values())
-        for position in fresh.positions.values():
-            self._grid.put(position, self.market)
-        self._grid.reprice(self.market, self.market.timestamp)
-        work.moved = self._moves(prices)
+        if listed:  # its own log may come a moment later
+            self._rebuild()
+        else:
+            for position in fresh.positions.values():
+                self._grid.put(position, self.market)
+            self._grid.reprice(self.market, self.market.timestamp)
+        work.moved = self._moves(prices) or work.moved
 
     async def _reload(self, work: Work) -> None:
         """Read the whole market anew: parameters, e-modes or the list of reserves changed."""
