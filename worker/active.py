@@ -146,7 +146,7 @@ class ActiveWorker:
         limits = Looking(detection.hf_threshold_wad, detection.min_debt_base)
         count = self._metrics.health_checks.inc
         if scene.mirror.market.revision is None:
-            return ChainSweep(scene.reader, scene.watch_list, lambda: scene.borrowers, limits, count)
+            return ChainSweep(scene.reader, scene.watch_list, scene.borrowers, limits, count)
         return RealTimeHF(scene.mirror, scene.reader, limits, count)
 
     async def _feed(self, scene: Scene) -> Feed:
