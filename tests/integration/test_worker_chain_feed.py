@@ -326,6 +326,7 @@ async def test_a_reorganisation_takes_back_what_is_gone(fresh_market: Chain, ove
         await caught_up(chain, sink)
         before = list(sink.kept)
         await chain.rpc.request("anvil_reorg", 3, [])
+        chain.rpc.forget()  # its transactions are gone, and their nonces free again
         await chain.mine()
         await move(chain, 2)
         await caught_up(chain, sink)
