@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bot.amounts import bonus_percent, clock, exact, group, health_factor_floor, percent, short_address, usd_half_even
+from bot.amounts import bonus_percent, clock, exact, group, health_factor_floor, percent, usd_half_even
 from bot.cards import Button, compose, esc
 from core.domain.opportunity import Leg, Opportunity, QuotedLiquidation, SkipReason, State
 from core.state.ports import Alert
@@ -68,8 +68,8 @@ def opportunity_html(item: Opportunity, chain_id: int) -> str:
         f"Trigger: {esc(item.trigger.kind)} ({esc(item.trigger.detail, 80)})",
         f"Block: {group(item.block)}" + (f" · chain {chain_id}" if chain_id != BASE_CHAIN_ID else ""),
         *(_quote_blocks(item.quote) if item.quote else []),
-        f"Totals: debt {usd_half_even(figures.total_debt_base)}"
-        f" · collateral {usd_half_even(figures.total_collateral_base)}",
+        f"Total debt: {usd_half_even(figures.total_debt_base)}",
+        f"Total collateral: {usd_half_even(figures.total_collateral_base)}",
         _state_line(item),
     ]
     return compose(blocks)
@@ -84,15 +84,15 @@ def opportunity_buttons(item: Opportunity, chain_id: int) -> tuple[tuple[Button,
 
 
 def _quote_blocks(quote: QuotedLiquidation) -> list[str]:
-    fee = [f"Protocol fee: {_tokens(quote.collateral, quote.protocol_fee)}, already taken off"]
-    deficit = ["⚠️ Covering it leaves bad debt behind"] if quote.creates_deficit else []
+    fee = f"Protocol fee: {_tokens(quote.collateral, quote.protocol_fee)}, already taken off"
     return [
-        f"Debt to cover: {_leg(quote.debt)} · close factor {percent(quote.close_factor)}",
-        f"Collateral: {_leg(quote.collateral)} · bonus {bonus_percent(quote.liquidation_bonus)}",
-        *(fee if quote.protocol_fee else []),
-        f"Profit estimate: <b>~{usd_half_even(quote.profit_base)}</b>"
-        f" after gas of {usd_half_even(quote.gas_base)}, before the swap",
-        *deficit,
+        f"Debt to cover: {_leg(quote.debt)}",
+        f"Collateral: {_leg(quote.collateral)}",
+        f"Bonus {bonus_percent(quote.liquidation_bonus)} · close factor {percent(quote.close_factor)}",
+        fee if quote.protocol_fee else "",
+        f"Profit estimate: <b>~{usd_half_even(quote.profit_base)}</b>",
+        f"(gas of {usd_half_even(quote.gas_base)} taken off, a swap not)",
+        "⚠️ Covering it leaves bad debt behind" if quote.creates_deficit else "",
     ]
 
 
@@ -142,9 +142,9 @@ def _profit(item: Opportunity) -> int:
 
 
 def _board_row(item: Opportunity, chain_id: int) -> str:
-    label = item.label
+    """Return one row: its label leads to the explorer, or the address stands below it to be copied."""
+    label, below = item.label, f"\n<code>{esc(item.user)}</code>"
     if chain_id == BASE_CHAIN_ID:
-        label = f'<a href="https://basescan.org/address/{esc(item.user)}">{label}</a>'
+        label, below = f'<a href="https://basescan.org/address/{esc(item.user)}">{label}</a>', ""
     gain = f"~{usd_half_even(_profit(item))}" if item.quote else "not quoted"
-    hf = health_factor_floor(item.account.health_factor)
-    return f"{_FACES[item.state]} {label} · HF {hf} · {gain} · <code>{esc(short_address(item.user))}</code>"
+    return f"{_FACES[item.state]} {label} · HF {health_factor_floor(item.account.health_factor)} · {gain}{below}"

@@ -50,11 +50,6 @@ def bonus_percent(bps: int) -> str:
     return percent(bps - 10_000)
 
 
-def short_address(address: str) -> str:
-    """Return the ends of an address, for lists; what must be copied is shown in full."""
-    return f"{address[:6]}…{address[-4:]}"
-
-
 def span(seconds: float) -> str:
     """Return a duration as "42 s", "3 min 5 s", "2 h 10 min" or "4 d 2 h", cut off to whole units."""
     total = max(0, int(seconds))

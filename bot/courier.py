@@ -28,6 +28,7 @@ EDIT_SPACING_SECONDS = 3.0
 _PROBES = 8
 _PROBES_BEYOND = 3
 _IDLE_SECONDS = 1.0
+_EDITS_REMEMBERED = 1_000
 _FEW, _MANY = 100, 10_000
 REPEAT_MARK = "↻ <i>possible repeat</i>\n"
 
@@ -158,8 +159,14 @@ class Courier:
         self._pace.spend(row.chat_id)
         if row.message_id is None:
             return await self._telegram.send(row.chat_id, card, silent=card.silent, as_plain=memo.plain)
-        self._edited[row.key, row.chat_id] = time.monotonic()
+        self._note_edit(row)
         return await self._telegram.edit(row.chat_id, row.message_id, card, as_plain=memo.plain)
+
+    def _note_edit(self, row: Delivery) -> None:
+        now = time.monotonic()
+        if len(self._edited) >= _EDITS_REMEMBERED:
+            self._edited = {who: at for who, at in self._edited.items() if now - at < EDIT_SPACING_SECONDS}
+        self._edited[row.key, row.chat_id] = now
 
     async def _resolve(self, row: Delivery, card: Card) -> tuple[Delivery, Outcome]:
         """Find a lost message and adopt it, or send it again, marked."""

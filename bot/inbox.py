@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from bot.patience import Patience
 from bot.reception import Reception
-from bot.telegram import Polled, Telegram
+from bot.telegram import POLL_FAILURES, Polled, Telegram
 from core.errors import StoreUnavailable
 from core.ops.metrics import BotMetrics
 from core.state.ports import Inbox
@@ -32,7 +32,7 @@ class Poller:
         self._seconds = poll_seconds
         self._offset = 0
         self._store = Patience("store", logger)
-        self._trouble = {kind: Patience(what, logger) for kind, what in _TROUBLE.items()}
+        self._trouble = {kind: Patience("Telegram", logger) for kind in POLL_FAILURES}
         self.polled_at = 0.0
 
     async def run(self, ring: Callable[[], None], may_poll: Callable[[], bool]) -> None:
@@ -55,14 +55,6 @@ class Poller:
                 await self._store.insist(lambda: self._inbox.store(updates, time.time()))  # noqa: B023  (awaited here)
                 self._offset = max(update_id for update_id, _ in updates) + 1
                 ring()
-
-
-_TROUBLE = {
-    "conflict": "the right to poll Telegram",
-    "token": "Telegram's trust in TELEGRAM_BOT_TOKEN",
-    "throttled": "Telegram's patience",
-    "away": "Telegram",
-}
 
 
 class Intake:

@@ -24,16 +24,11 @@ class Patience:
         self._pause = 0.0
         self._said = -_SAY_EVERY
 
-    @property
-    def tried(self) -> bool:
-        """Tell whether it is away as far as we know."""
-        return self._pause > 0
-
     def complain(self, reason: object) -> None:
         """Log that it is away, at most once a minute."""
         if time.monotonic() - self._said >= _SAY_EVERY:
             self._said = time.monotonic()
-            self._logger.warning("%s is away: %s; trying again", self._what, reason)
+            self._logger.warning("[bot] %s: %s; trying again", self._what, reason)
 
     async def wait(self, reason: object, at_least: float = 0.0) -> None:
         """Log, and wait longer each time."""
@@ -44,7 +39,7 @@ class Patience:
     def relax(self) -> None:
         """Log that it is back, if it was away."""
         if self._pause:
-            self._logger.info("%s is back", self._what)
+            self._logger.info("[bot] %s: back again", self._what)
         self._pause = 0.0
         self._said = -_SAY_EVERY
 

@@ -51,9 +51,12 @@ class Polled:
     updates: tuple[tuple[int, str], ...]
 
 
+POLL_FAILURES = ("conflict", "token", "throttled", "away")
+
+
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """Tell why a poll gave nothing: `kind` is conflict, token, throttled or away; `pause` is in seconds."""
+    """Tell why a poll gave nothing: `kind` is one of POLL_FAILURES, `pause` the least wait in seconds."""
 
     kind: str
     reason: str

@@ -86,14 +86,15 @@ def status_buttons(handle: Handle) -> Rows:
 
 def watchlist_html(page: WatchlistPage, now: float) -> str:
     """Return one page of the watch list, lowest health factor first."""
-    title = f"📋 <b>Watch list</b> · {group(page.total)} accounts · block {group(page.block)}"
+    title = f"📋 <b>Watch list</b> · {group(page.total)} accounts"
+    columns = f"block {group(page.block)} · health factor · debt / collateral"
     rows = [
-        f"<b>{health_factor_floor(row.health_factor)}</b> · debt {usd_half_even(row.total_debt_base)}"
-        f" · collateral {usd_half_even(row.total_collateral_base)}\n<code>{esc(row.user)}</code>"
+        f"<b>{health_factor_floor(row.health_factor)}</b> · {usd_half_even(row.total_debt_base)}"
+        f" / {usd_half_even(row.total_collateral_base)}\n<code>{esc(row.user)}</code>"
         for row in page.rows
     ]
     footer = f"page {page.page}/{page.pages} · updated {clock(now)}"
-    return compose([title, *(rows or ["No account is being watched."])], footer)
+    return compose([title, columns, *(rows or ["No account is being watched."])], footer)
 
 
 def watchlist_buttons(handle: Handle, page: WatchlistPage) -> Rows:

@@ -20,8 +20,6 @@ HOST = "127.0.0.1"
 MOST_STATES, FEWEST_STATES = 256, 16
 STATES_TIMES_BORROWERS = 256_000
 """A kept block state is a whole copy, 1.3 MB per 1,000 borrowers: the larger the crowd, the fewer are kept."""
-BASE_FEE = hex(2_000_000)
-"""Base's minimum base fee in wei, where it stands while blocks are far from full; anvil alone sinks to 7."""
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
@@ -151,6 +149,7 @@ class Ticker:
     """Mine a block at a steady beat.
 
     anvil's own `--block-time` keeps the states of 1,500 blocks whatever it is told to keep: 4 GB at 2,000 borrowers.
+    The base fee is left to sink to 7 wei: setting it before each block makes anvil's pool lose transactions.
     """
 
     def __init__(self, rpc: Rpc, seconds: float) -> None:
@@ -184,7 +183,6 @@ class Ticker:
         while True:
             due += self._seconds
             await asyncio.sleep(max(0.0, due - clock()))
-            await self._rpc.request("anvil_setNextBlockBaseFeePerGas", BASE_FEE)
             await self._rpc.request("evm_mine")
             if (behind := int((clock() - due) / self._seconds)) > 0:
                 self.late += behind

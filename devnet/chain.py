@@ -160,7 +160,7 @@ class Chain(Users, Governance):
         """Go back to a snapshot; it is used up by that. Raises ValueError for one that is gone."""
         if not await self.rpc.request("evm_revert", snapshot):
             raise ValueError(f"no snapshot {snapshot}")
-        self.rpc.forget_funding()
+        self.rpc.forget()
 
     async def upgrade_pool_to_unknown_revision(self) -> Address:
         """Upgrade the pool to an implementation that calls itself revision 99; return the implementation."""

@@ -47,6 +47,7 @@ class Rpc:
         self._ids = itertools.count(1)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
         self._funded: set[Address] = set()
+        self._nonces: dict[Address, int] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -98,15 +99,43 @@ class Rpc:
             await self.batch([("anvil_setBalance", (one, RICH)) for one in missing])
             self._funded.update(missing)
 
-    def forget_funding(self) -> None:
-        """Forget who was given ether: the chain has gone back to a state in which they may have had none."""
+    def forget(self) -> None:
+        """Forget who has ether and which nonce comes next: the chain has gone back to an earlier state."""
         self._funded.clear()
+        self._nonces.clear()
 
     async def post(self, sender: Address, to: Address | None, data: str, gas: int = GAS) -> str:
         """Send a transaction in the name of any account and return its hash at once."""
         await self.fund(sender)
         message = {"from": sender, "data": data, "gas": hex(gas)} | ({"to": to} if to else {})
-        return str(await self.request("eth_sendTransaction", message))
+        return (await self._transmit(sender, [message]))[0]
+
+    async def _transmit(self, sender: Address, messages: Sequence[dict[str, str]]) -> list[str]:
+        """Send one account's transactions in order, each with a nonce of our own counting, and return their hashes.
+
+        The node serves a batch's requests side by side, so it cannot choose the nonces. Somebody else may have used the
+        account meanwhile: then the count is read again, once.
+        """
+        for attempt in (1, 2):
+            first = await self._take_nonces(sender, len(messages))
+            calls = [
+                ("eth_sendTransaction", ({**message, "nonce": hex(first + at)},)) for at, message in enumerate(messages)
+            ]
+            try:
+                return [str(one) for one in await self.batch(calls)]
+            except RpcError as error:
+                self._nonces.pop(sender, None)
+                if attempt == 2 or "nonce too low" not in str(error):
+                    raise
+        raise AssertionError("unreachable: the second attempt returns or raises")
+
+    async def _take_nonces(self, sender: Address, count: int) -> int:
+        if sender not in self._nonces:
+            known = int(await self.request("eth_getTransactionCount", sender, "pending"), 16)
+            self._nonces.setdefault(sender, known)
+        first = self._nonces[sender]
+        self._nonces[sender] = first + count
+        return first
 
     async def receipt(self, tx_hash: str, patience: float = 60.0) -> dict[str, Any]:
         """Wait for a transaction to be mined and return its receipt, whatever its status."""
@@ -135,13 +164,11 @@ class Rpc:
         Returns the last receipt; raises TransactionReverted for the first that reverts.
         """
         await self.fund(sender)
-        # The node serves a batch's requests side by side, so each must carry its own nonce.
-        nonce = int(await self.request("eth_getTransactionCount", sender, "pending"), 16)
-        calls = []
-        for at, (to, text, *arguments) in enumerate(orders):
-            message = {"from": sender, "to": to, "data": function(text).encode(arguments), "gas": hex(gas)}
-            calls.append(("eth_sendTransaction", (message | {"nonce": hex(nonce + at)},)))
-        hashes = await self.batch(calls)
+        messages = [
+            {"from": sender, "to": to, "data": function(text).encode(arguments), "gas": hex(gas)}
+            for to, text, *arguments in orders
+        ]
+        hashes = await self._transmit(sender, messages)
         receipts = [
             await self.settle(function(text).name, tx_hash)
             for (_, text, *_), tx_hash in zip(orders, hashes, strict=True)

@@ -8,19 +8,24 @@ import sys
 from collections.abc import Sequence
 
 from core.config import Settings
-from core.errors import LiquidbotError
+from core.errors import LiquidbotError, RpcRejected, StoreUnavailable, Superseded
 from worker.app import run
+from worker.chain.jsonrpc import retryable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the worker until SIGINT or SIGTERM; settings come from the environment and .env."""
+    """Run the worker until SIGINT or SIGTERM; settings come from the environment and .env.
+
+    Exit status 2 says that starting again will not help before somebody changes something.
+    """
     parser = argparse.ArgumentParser(prog="liquidbot worker", description=main.__doc__)
     parser.parse_args(argv)
     try:
         return asyncio.run(run(Settings.load()))
     except LiquidbotError as error:
         print(error, file=sys.stderr)
-        return 2
+        passing = retryable(error) or isinstance(error, (RpcRejected, StoreUnavailable, Superseded))
+        return 1 if passing else 2
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -67,18 +68,24 @@ class ActiveWorker:
 
     async def work(self, lease: str) -> None:
         """Work until a task ends with an error; raise it in an ExceptionGroup."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(hold(self._store.lease, lease, self._instance), name="lease")
-            group.create_task(self._work(group), name="start")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(hold(self._store.lease, lease, self._instance), name="lease")
+                group.create_task(self._work(group), name="start")
+        except asyncio.CancelledError:  # asked to stop; whoever lost the lease has nothing to say any more
+            if self.role == "active":
+                await self._say_stopped()
+            raise
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         progress = log_progress()
         scene = await patiently(
             "the chain", lambda: set_scene(self._settings, self._rpc, self._store.borrowers, progress)
         )
-        shared = self._shared = await self._begin(scene)
-        pipeline = await self._pipeline(scene, shared)
-        feed = await self._feed(scene)
+        shared = self._shared = await patiently("the store", lambda: self._begin(scene))
+        pipeline = await patiently("the store", lambda: self._pipeline(scene, shared))
+        pipeline.begin_at(scene.head)
+        feed = await patiently("the chain", lambda: self._feed(scene))
         answers = Answers(self._settings, shared, scene, self._store.journal)
         desk = CommandDesk(self._store, self._limits(), self._take_over, answers.block, answers.to)
         scheduler = self._schedule(scene, shared, feed)
@@ -91,7 +98,6 @@ class ActiveWorker:
             await asyncio.Event().wait()
         finally:
             scheduler.shutdown(wait=False)
-            await self._say_stopped(answers.block())
 
     async def _begin(self, scene: Scene) -> Shared:
         """Start in dry run, whatever was before, and tell the bot that we work."""
@@ -140,7 +146,7 @@ class ActiveWorker:
         limits = Looking(detection.hf_threshold_wad, detection.min_debt_base)
         count = self._metrics.health_checks.inc
         if scene.mirror.market.revision is None:
-            return ChainSweep(scene.reader, scene.watch_list, lambda: scene.borrowers, limits, count)
+            return ChainSweep(scene.reader, scene.watch_list, scene.borrowers, limits, count)
         return RealTimeHF(scene.mirror, scene.reader, limits, count)
 
     async def _feed(self, scene: Scene) -> Feed:
@@ -176,8 +182,11 @@ class ActiveWorker:
         scheduler = AsyncIOScheduler(
             job_defaults={"misfire_grace_time": MISFIRE_SECONDS, "coalesce": True, "max_instances": 1}
         )
-        scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, args=[scene, shared])
-        scheduler.add_job(self._ask_gas_price, "interval", seconds=GAS_PRICE_SECONDS, args=[shared])
+        at_once = datetime.now(UTC)
+        scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, args=[scene, shared], next_run_time=at_once)
+        scheduler.add_job(
+            self._ask_gas_price, "interval", seconds=GAS_PRICE_SECONDS, args=[shared], next_run_time=at_once
+        )
         scheduler.add_job(self._find_sources, "interval", seconds=SOURCES_SECONDS, args=[scene, feed])
         scheduler.start()
         return scheduler
@@ -201,7 +210,9 @@ class ActiveWorker:
         await shared.replaced.wait()
         raise ContractsReplaced
 
-    async def _say_stopped(self, block: int) -> None:
+    async def _say_stopped(self) -> None:
+        head = self._shared.head if self._shared else None
+        block = head.number if head else 0
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._store.outbox.append([WorkerStopped("asked to stop", block)], time.time())
@@ -223,8 +234,10 @@ class ActiveWorker:
         return ""
 
     async def _check_head(self) -> str:
-        if self.role == "standby" or self._shared is None:
+        if self.role == "standby":
             return ""
+        if self.role == "starting" or self._shared is None:
+            return "still starting"
         age = self._shared.head_age()
         return f"no head for {age:.0f} s" if age > self._shared.stale_after else ""
 

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry
 
 from core.config import Settings
-from core.errors import ConfigError
+from core.errors import ConfigError, LiquidbotError
 from core.launch import start_logging
 from core.ops.http import OpsServer
 from core.ops.metrics import WorkerMetrics
@@ -49,9 +49,21 @@ async def run(settings: Settings) -> int:
         async with asyncio.TaskGroup() as group:
             group.create_task(_live(settings), name="worker")
             group.create_task(_until(stop), name="stop")
-    except* Stopped:
-        logger.info("[worker] stopped")
+    except BaseExceptionGroup as ended:
+        error = _cause(ended)
+        if error is not None:
+            raise error from None
+    logger.info("[worker] stopped")
     return 0
+
+
+def _cause(ended: BaseExceptionGroup) -> BaseException | None:
+    """Return what ended the tasks, out of its groups where it is one error that has words for an operator."""
+    _, rest = ended.split(Stopped)
+    inner: BaseException | None = rest
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner if isinstance(inner, LiquidbotError) else rest
 
 
 async def _until(stop: asyncio.Event) -> None:
@@ -65,9 +77,8 @@ async def _live(settings: Settings) -> None:
     metrics = WorkerMetrics(CollectorRegistry())
     chain = settings.chain
     async with AsyncExitStack() as stack:
-        store = await patiently("the store", lambda: SqliteStore.open(settings.store.state_db))
+        store = await patiently("the store", lambda: _open_store(settings))
         stack.push_async_callback(store.close)
-        await store.bind(f"{chain.chain_id}:{chain.pool_addresses_provider}")
         rpc = HttpRpc(chain.rpc_url, chain_id=chain.chain_id, observe=metrics.rpc_request)
         stack.push_async_callback(rpc.aclose)
         worker = ActiveWorker(settings, store, rpc, metrics, instance)
@@ -87,6 +98,16 @@ async def _live(settings: Settings) -> None:
             except* LeaseLost:
                 metrics.lease(LEASE, held=False)
                 logger.error("[worker] the lease is lost: another worker acts now, this one stands by")  # noqa: TRY400
+
+
+async def _open_store(settings: Settings) -> SqliteStore:
+    store = await SqliteStore.open(settings.store.state_db)
+    try:
+        await store.bind(f"{settings.chain.chain_id}:{settings.chain.pool_addresses_provider}")
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 def _say_standby() -> None:

@@ -83,6 +83,11 @@ class Pipeline:
         self._diverged: frozenset[Address] = frozenset()
         self._rng = random.Random()  # noqa: S311  # spreads retries, guards nothing
 
+    def begin_at(self, head: Head) -> None:
+        """Take in the start itself: who fell, or came back, while nobody looked is to be told of at once."""
+        self._work = Work(time.monotonic(), head.number, head.timestamp, scan=True)
+        self._arrived.set()
+
     def on_log(self, log: Log) -> None:
         """Take in one log, also one that a reorganisation removed: what it touched is read anew either way."""
         self._metrics.logs.inc()
@@ -187,7 +192,7 @@ class Pipeline:
 
     async def _journal(self, told: list[Opportunity], work: Work) -> None:
         """Save what happened, and only then remember it; a store that does not answer is asked until it does."""
-        stamped = [replace(o, latency_ms=self._since(work) * 1000) for o in told]
+        stamped = [o if o.latency_ms else replace(o, latency_ms=self._since(work) * 1000) for o in told]
         await self._persist(lambda: self._store.journal.record(stamped, time.time()))
         for opportunity in stamped:
             self._spells.settle(opportunity, time.time())

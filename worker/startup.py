@@ -62,7 +62,9 @@ async def set_scene(settings: Settings, rpc: HttpRpc, store: Borrowers, progress
     """
     chain, detection = settings.chain, settings.detection
     pool = Address(chain.aave_pool) if chain.aave_pool else None
-    reader = await AaveReader.discover(rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool)
+    reader = await AaveReader.discover(
+        rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool, multicall3=chain.multicall3_address
+    )
     at = await head(rpc)
     if at is None:
         raise RpcUnavailable(f"{rpc.name} has no latest block")

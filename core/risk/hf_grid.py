@@ -89,7 +89,7 @@ class HFGrid:
         margin = owed * RELATIVE_MARGIN + self._slack
         maybe = (weighted - margin < (owed + margin) * health_factor) & (owed + margin >= min_debt)
         rows = np.flatnonzero(maybe)
-        ratio = weighted[rows] / np.maximum(owed[rows], 1e-300)
+        ratio = weighted[rows] / np.maximum(owed[rows], 1.0)
         return [self._users[row] for row in rows[np.argsort(ratio, kind="stable")]]
 
     def _sums(self) -> tuple[Floats, Floats]:

@@ -257,6 +257,19 @@ async def test_updates_that_cannot_be_read_are_passed_over(house: House, ann: Ch
     assert await house.store.inbox.pending() == []
 
 
+async def test_a_crash_in_answering_is_told_with_its_id_and_ends_there(
+    house: House, ann: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.worker.status = report(head_age_seconds=float("nan"))
+    update_id = await ann.say("/status")
+    await ann.wait_for(lambda m: f"Something failed, id {update_id}" in m.text)
+    assert f"update {update_id} could not be handled" in caplog.text
+    await settled(house)
+    house.worker.status = report()
+    assert "DRY RUN" in (await ask(ann, "/status")).text
+    assert caplog.text.count("could not be handled") == 1
+
+
 async def test_lowering_risk_does_not_wait_behind_slow_answers(house: House, ann: Chat) -> None:
     house.worker.deaf = True
     for _ in range(4):

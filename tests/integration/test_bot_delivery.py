@@ -151,6 +151,21 @@ async def test_the_mark_of_a_row_left_behind_by_a_crash(api: BotApi, ann: Chat) 
     assert said(ann) == ["↻ possible repeat\nfirst"]
 
 
+async def test_what_was_being_sent_when_the_process_died_is_found_by_the_next_one(api: BotApi, ann: Chat) -> None:
+    deliveries = MemoryStore().deliveries
+    first = Post(api, deliveries)
+    async with first.running():
+        await first.put("a", "first")
+        await first.ends("a")
+        api.faults.add("hang", ["sendMessage"], count=1)
+        await first.put("b", "second")
+        await ann.wait_for(lambda m: m.text == "second")
+    assert (await first.row("b")).state is DeliveryState.SENDING
+    async with Post(api, deliveries).running() as second:
+        await second.ends("b")
+    assert said(ann) == ["first", "second"]
+
+
 async def test_unreachable_means_not_sent_and_is_not_marked(api: BotApi, post: Post, ann: Chat) -> None:
     async with api.outage():
         await post.put("a", "first")
@@ -279,7 +294,7 @@ async def test_the_store_away_is_said_and_waited_out(
         await ann.wait_for(lambda m: "You may" in m.text)
         path.rename(tmp_path / "elsewhere.db")
         await ann.say("/id")
-        await until(lambda: "store is away" in caplog.text)
+        await until(lambda: "store: STATE_DB=" in caplog.text)
         (tmp_path / "elsewhere.db").rename(path)
         await ann.wait_for(lambda m: "TELEGRAM_CHAT_IDS" in m.text, timeout=15)
         await until(lambda: not api.world.updates.pending)

@@ -60,7 +60,7 @@ class Sink:
         return list(kept)
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+async def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -99,7 +99,7 @@ async def hearing(
     task = asyncio.create_task(feed.run(sink, start))
     try:
         if wait:
-            await until(lambda: feed.connected)
+            await wait_until(lambda: feed.connected)
         yield feed, sink
         assert not task.done(), task
     finally:
@@ -118,7 +118,7 @@ async def move(chain: Chain, times: int = 1) -> int:
 
 async def caught_up(chain: Chain, sink: Sink) -> None:
     block = await chain.rpc.block_number()
-    await until(lambda: bool(sink.heads) and sink.heads[-1].number >= block)
+    await wait_until(lambda: bool(sink.heads) and sink.heads[-1].number >= block)
 
 
 async def test_heads_and_logs_come_in_order() -> None:
@@ -148,10 +148,10 @@ async def test_a_cut_socket_is_opened_again_and_the_gap_is_filled(
             await move(chain, 2)
             proxy.refuse = True
             await proxy.cut()
-            await until(lambda: not feed.connected)
+            await wait_until(lambda: not feed.connected)
             await move(chain, 7)
             proxy.refuse = False
-            await until(lambda: feed.connected)
+            await wait_until(lambda: feed.connected)
             await move(chain)
         await caught_up(chain, sink)
         assert sink.kept == await truth(chain, watched(chain), start)
@@ -170,7 +170,7 @@ async def test_the_first_reconnect_comes_after_two_seconds(
         hearing(fresh_market, proxy.ws_url, options=FeedOptions()),
     ):
         await proxy.cut()
-        await until(lambda: "[realtime-hf] Attempting reconnect in 2000ms (attempt 1)" in caplog.messages)
+        await wait_until(lambda: "[realtime-hf] Attempting reconnect in 2000ms (attempt 1)" in caplog.messages)
 
 
 @pytest.mark.parametrize("silence", ["mute", "deaf"])
@@ -181,9 +181,9 @@ async def test_a_socket_that_is_open_but_silent_is_replaced(fresh_market: Chain,
         await caught_up(chain, sink)
         setattr(proxy, silence, True)
         await move(chain, 5)
-        await until(lambda: feed.stats.reconnects > 0)
+        await wait_until(lambda: feed.stats.reconnects > 0)
         setattr(proxy, silence, False)
-        await until(lambda: feed.connected)
+        await wait_until(lambda: feed.connected)
         await caught_up(chain, sink)
         assert sink.kept == await truth(chain, watched(chain), start)
         assert any("silent" in text or "did not answer" in text for up, text in sink.states if not up)
@@ -191,7 +191,7 @@ async def test_a_socket_that_is_open_but_silent_is_replaced(fresh_market: Chain,
 
 async def test_a_chain_that_stands_still_is_no_reason_to_reconnect(fresh_market: Chain) -> None:
     async with NodeProxy.running(fresh_market.http_url) as proxy, hearing(fresh_market, proxy.ws_url) as (feed, _):
-        await until(lambda: proxy.asked["ws:eth_blockNumber"] >= 2)
+        await wait_until(lambda: proxy.asked["ws:eth_blockNumber"] >= 2)
         assert feed.connected
         assert (feed.stats.reconnects, proxy.opened) == (0, 1)
 
@@ -207,7 +207,7 @@ async def test_heads_that_were_not_notified_are_a_gap_that_is_filled(fresh_marke
 
         proxy.drop = drop
         block = await move(chain, 8)
-        await until(lambda: dropped.count("") == 8 * 3 and hex(block) in dropped)
+        await wait_until(lambda: dropped.count("") == 8 * 3 and hex(block) in dropped)
         proxy.drop = lambda _told: False
         await move(chain)
         await caught_up(chain, sink)
@@ -221,9 +221,9 @@ async def test_garbage_on_the_socket_is_survived(fresh_market: Chain) -> None:
     async with NodeProxy.running(chain.http_url) as proxy, hearing(chain, proxy.ws_url) as (feed, sink):
         proxy.garble = True
         await move(chain, 2)
-        await until(lambda: feed.stats.reconnects > 0)
+        await wait_until(lambda: feed.stats.reconnects > 0)
         proxy.garble = False
-        await until(lambda: feed.connected)
+        await wait_until(lambda: feed.connected)
         await move(chain)
         await caught_up(chain, sink)
         assert sink.kept == await truth(chain, watched(chain), start)
@@ -235,13 +235,13 @@ async def test_http_is_polled_while_there_is_no_socket(fresh_market: Chain) -> N
     async with NodeProxy.running(chain.http_url) as proxy:
         proxy.refuse = True
         async with hearing(chain, proxy.ws_url, wait=False) as (feed, sink):
-            await until(lambda: feed.stats.polls > 0)
+            await wait_until(lambda: feed.stats.polls > 0)
             await move(chain, 5)
             await caught_up(chain, sink)
             assert sink.kept == await truth(chain, watched(chain), start)
             assert not feed.connected
             proxy.refuse = False
-            await until(lambda: feed.connected)
+            await wait_until(lambda: feed.connected)
             await move(chain)
             await caught_up(chain, sink)
             assert sink.kept == await truth(chain, watched(chain), start)
@@ -251,8 +251,8 @@ async def test_without_a_socket_at_all_http_is_polled(fresh_market: Chain, caplo
     caplog.set_level(logging.INFO)
     chain, start = fresh_market, await fresh_market.rpc.block_number()
     async with hearing(chain, None) as (feed, sink):
-        for _ in range(3):
-            await move(chain, 3)
+        for blocks in (3, 1, 1, 2, 1):  # a single block, too, has to be read: nobody tells of its logs
+            await move(chain, blocks)
             await caught_up(chain, sink)
         assert sink.kept == await truth(chain, watched(chain), start)
         assert feed.connected
@@ -266,10 +266,10 @@ async def test_polling_survives_a_node_that_is_away(fresh_market: Chain) -> None
         http = HttpRpc(proxy.http_url, attempts=1, cooldown=0.01)
         feed, sink = Feed(None, http, watched(chain), options=QUICK), Sink()
         task = asyncio.create_task(feed.run(sink, await head(http)))
-        await until(lambda: feed.connected)
+        await wait_until(lambda: feed.connected)
         proxy.refuse = True
         await move(chain, 4)
-        await until(lambda: not feed.connected)
+        await wait_until(lambda: not feed.connected)
         proxy.refuse = False
         await caught_up(chain, sink)
         assert feed.connected
@@ -326,6 +326,7 @@ async def test_a_reorganisation_takes_back_what_is_gone(fresh_market: Chain, ove
         await caught_up(chain, sink)
         before = list(sink.kept)
         await chain.rpc.request("anvil_reorg", 3, [])
+        chain.rpc.forget()  # its transactions are gone, and their nonces free again
         await chain.mine()
         await move(chain, 2)
         await caught_up(chain, sink)
@@ -344,14 +345,47 @@ async def test_a_chain_that_becomes_shorter_is_followed(fresh_market: Chain) -> 
         await chain.revert(snapshot)
         await chain.set_price("BTC", factor="0.99")  # not the same again: equal blocks have equal hashes
         block = await chain.set_price("BTC", factor="0.99")
-        await until(lambda: sink.heads[-1].number == block)
+        await wait_until(lambda: sink.heads[-1].number == block)
         assert set(sink.kept) == set(await truth(chain, watched(chain), start))
         assert feed.stats.reorganisations > 0
+
+
+async def test_nothing_is_lost_or_doubled_in_a_storm() -> None:
+    rng = random.Random(3)
+    options = FeedOptions(poll_seconds=0.3, reconnect_seconds=0.1, stale_seconds=0.6, chunk_blocks=4)
+    async with live_chain(borrowers=20) as chain, NodeProxy.running(chain.http_url) as proxy:
+        addresses, start = watched(chain), await chain.rpc.block_number()
+        async with hearing(chain, proxy.ws_url, options=options) as (feed, sink):
+            for _ in range(25):
+                fault = rng.choice(["none", "cut", "mute", "deaf", "refuse", "garble", "lose"])
+                proxy.mute, proxy.deaf = fault == "mute", fault == "deaf"
+                proxy.refuse, proxy.garble = fault == "refuse", fault == "garble"
+                proxy.drop = (
+                    (lambda told: "number" in told["params"]["result"]) if fault == "lose" else (lambda _told: False)
+                )
+                if fault in ("cut", "refuse"):
+                    await proxy.cut()
+                await chain.post_price(rng.choice(["ETH", "BTC", "USDC"]), factor="0.9999")
+                await asyncio.sleep(rng.uniform(0.45, 0.7) if fault in ("mute", "deaf") else rng.uniform(0.05, 0.5))
+            proxy.mute = proxy.deaf = proxy.refuse = proxy.garble = False
+            proxy.drop = lambda _told: False
+            await proxy.cut()
+            block = await chain.set_price("ETH", factor="0.99")
+            await wait_until(lambda: feed.connected and sink.heads[-1].number > block)
+            await wait_until(lambda: any(log.block_number == block for log in sink.logs))
+            expected = [key for key in await truth(chain, addresses, start) if key]
+            assert len(expected) >= 26 * 3
+            await wait_until(lambda: len(sink.kept) >= len(expected))
+            assert sorted(sink.kept) == sorted(expected)
+            numbers = [each.number for each in sink.heads]
+            assert numbers == sorted(set(numbers))
+            assert feed.stats.reconnects > 3
+            assert feed.stats.backfilled > 0
 
 
 async def test_a_socket_of_another_chain_is_said_and_not_used(fresh_market: Chain) -> None:
     options = FeedOptions(chain_id=8453, poll_seconds=0.1, reconnect_seconds=0.1)
     async with hearing(fresh_market, fresh_market.ws_url, options=options, wait=False) as (feed, sink):
-        await until(lambda: feed.stats.reconnects >= 2)
+        await wait_until(lambda: feed.stats.reconnects >= 2)
         assert not feed.connected
         assert any("serves chain 31337, but CHAIN_ID is 8453" in text for _, text in sink.states)

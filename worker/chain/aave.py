@@ -141,17 +141,22 @@ class AaveReader:
         else:
             self._positions.ask_flags(reading, positions, flags)
         await reading.read(self.multicall, block)
-        await self._add_reserves([asset for asset in listed if market.reserve_of(asset) is None], read)
+        new = [asset for asset in listed if market.reserve_of(asset) is None]
+        await self._add_reserves(new, read)
         self._reserves = {**market.reserves, **read.reserves}
-        if flags:
+        if new:  # balances in them were not asked for
+            read.positions = await self._positions.read(list(positions), self._reserves, block)
+        elif flags:
             read.positions = await self._positions.read_flagged(flags, self._reserves, block)
         return read
 
     async def positions(self, users: Sequence[Address], block: int) -> list[Position]:
-        """Return the users' positions at the block, in the order given; `load_market` comes first.
+        """Return the users' positions at the block, in the order given.
 
         A position holds the aTokens that are used as collateral, and all debts.
         """
+        if not self._reserves:
+            await self.load_market(block)
         found = await self._positions.read(users, self._reserves, block)
         return [found[user] for user in users]
 

@@ -77,25 +77,29 @@ class Delivery:
         tip = await head(rpc)
         if tip is None:
             raise RpcUnavailable(f"{rpc.name} has no latest block")
-        await self.take_head(tip, rpc)
+        await self._move_to(tip, rpc, logs_are_heard=False)
 
     async def take_head(self, heard: Head, rpc: Rpc) -> None:
-        """Deliver a head, and before it the logs of blocks that were not heard of."""
+        """Deliver a head that was notified, and before it the logs of blocks that were not heard of."""
+        await self._move_to(heard, rpc, logs_are_heard=True)
+
+    async def _move_to(self, tip: Head, rpc: Rpc, *, logs_are_heard: bool) -> None:
+        """Without a subscription each block's logs have to be read; with one, only when blocks were left out."""
         last = self._recent.head
-        if last is not None:
-            if heard.number <= last.number and not self._recent.contradicts(heard):
-                if heard.hash == last.hash:
-                    return
-                self._stats.duplicates += 1
-                return
-            self._measure(heard, last)
-            if heard.parent_hash != last.hash:
-                await self.fill(rpc, heard)
+        if last is None:
+            self._floor = tip.number
+        elif tip.hash == last.hash:
+            return
+        elif tip.number <= last.number and not self._recent.contradicts(tip):
+            self._stats.duplicates += 1
+            return
         else:
-            self._floor = heard.number
-        self._recent.move_to(heard)
+            self._measure(tip, last)
+            if not logs_are_heard or tip.parent_hash != last.hash:
+                await self.fill(rpc, tip)
+        self._recent.move_to(tip)
         self._stats.heads += 1
-        self._sink.on_head(heard)
+        self._sink.on_head(tip)
 
     async def take_live_log(self, entry: Log, rpc: Rpc) -> None:
         """Deliver a log that was just heard, and before it those of blocks in between that were not."""

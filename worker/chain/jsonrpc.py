@@ -22,6 +22,7 @@ _NOT_THERE_YET = re.compile(
     r"header not found|unknown block|block not found|block .*height is|BlockOutOfRange|missing trie node", re.IGNORECASE
 )
 _THROTTLED = re.compile(r"rate.?limit|too many requests|compute units|request limit|capacity exceeded", re.IGNORECASE)
+_NOT_NOW = re.compile(r"no backend|temporar|try again|overload|unavailable|bad gateway", re.IGNORECASE)
 _TOO_MUCH = re.compile(
     r"out of gas|gas (required|limit|cap)|intrinsic gas|too (large|big|many|wide)|more than|exceed|range|timed? ?out",
     re.IGNORECASE,
@@ -82,13 +83,20 @@ def error_of(name: str, error: object) -> ChainError:
     code = error.get("code")
     if not isinstance(code, int):
         return RpcUnavailable(f"{name} answered an error without a code: {text}")
+    return _meaning(name, code, text) or RpcRejected(code, f"{name}: {text}", _revert_data(error.get("data")))
+
+
+def _meaning(name: str, code: int, text: str) -> ChainError | None:
+    """Read in the words what the codes, which every provider chooses for itself, leave open."""
     if _NOT_THERE_YET.search(text):
         return BlockNotThere(f"{name} does not have that block: {text}")
     if _THROTTLED.search(text) or (code in _BUSY_CODES and not _TOO_MUCH.search(text)):
         return RpcThrottled(f"{name} asks for fewer requests: {text}")
+    if _NOT_NOW.search(text):
+        return RpcUnavailable(f"{name} cannot answer now: {text}")
     if code == _INTERNAL and not _TOO_MUCH.search(text) and "revert" not in text:
         return RpcUnavailable(f"{name} failed inside: {text}")
-    return RpcRejected(code, f"{name}: {text}", _revert_data(error.get("data")))
+    return None
 
 
 def http_failure(name: str, status: int, headers: Mapping[str, str], body: bytes) -> ChainError | None:
@@ -97,6 +105,8 @@ def http_failure(name: str, status: int, headers: Mapping[str, str], body: bytes
         return RpcThrottled(f"{name} answered HTTP 429", retry_after(headers))
     if status == 413:
         return RpcRejected(status, f"{name}: the request is too large (HTTP 413)")
+    if 300 <= status < 400:
+        return RpcUnavailable(f"{name} redirects elsewhere (HTTP {status}); is its URL https, and complete?")
     if status < 400 or body.lstrip()[:1] == b"{":
         return None  # some nodes put a JSON-RPC error into an HTTP error
     if status == 503 and "Retry-After" in headers:

@@ -190,6 +190,7 @@ class HttpRpc:
                 data=body,
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=within),
+                allow_redirects=False,
             ) as response:
                 answer = await response.read()
         except TimeoutError:

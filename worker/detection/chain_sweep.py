@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from core.domain.units import Address
 from core.risk.active_risk_set import ActiveRiskSet, Watched
@@ -22,34 +22,39 @@ class ChainSweep:
         self,
         reader: AaveReader,
         watch_list: ActiveRiskSet,
-        borrowers: Callable[[], Sequence[Address]],
+        borrowers: Iterable[Address],
         limits: Limits,
         on_check: Callable[[int], None],
     ) -> None:
         self._reader = reader
         self._watch_list = watch_list
-        self._borrowers = borrowers
+        self._borrowers = dict.fromkeys(borrowers)
         self._limits = limits
         self._on_check = on_check
         self._swept_at = 0
 
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:
-        """Return whose spell below the threshold began or ended, by the chain's own figures at `work.block`."""
-        users = list(dict.fromkeys([*open_users, *work.users, *self._due(work)]))
+        """Return whose spell below the threshold began or ended, by the chain's own figures at `work.block`.
+
+        Who stays below is reported as changed when something touched the account, and with each full sweep.
+        """
+        full = work.timestamp - self._swept_at >= FULL_SWEEP_SECONDS
+        due = self._borrowers if full else self._watch_list.hot()
+        users = list(dict.fromkeys([*open_users, *work.users, *due]))
         answers = await self._reader.account_data(users, work.block)
         self._on_check(len(users))
         accounts = {user: account for user, account in zip(users, answers, strict=True) if account is not None}
         for user, account in accounts.items():
             if account.total_debt_base:
+                self._borrowers[user] = None  # one that was touched may be new
                 self._watch_list.add(
                     Watched(account.health_factor, user, account.total_debt_base, account.total_collateral_base)
                 )
             else:
                 self._watch_list.discard(user)
-        return sort_out(accounts, open_users, self._limits, work.block)
-
-    def _due(self, work: Work) -> Sequence[Address]:
-        if work.timestamp - self._swept_at < FULL_SWEEP_SECONDS:
-            return self._watch_list.hot()
-        self._swept_at = work.timestamp
-        return self._borrowers()
+        look = sort_out(accounts, open_users, self._limits, work.block)
+        if full:
+            self._swept_at = work.timestamp
+        else:
+            look.changed = {user: account for user, account in look.changed.items() if user in work.users}
+        return look

@@ -19,6 +19,7 @@ class Work:
     `heard_at` is the monotonic arrival of the frame that opened it. `users` maps a touched account to the words for
     what touched it ("Aave Borrow"); `taken` maps a liquidated account to its liquidator. `moved` says which prices
     moved ("WETH -1.20%"); the detector fills it in. `configuration` are the words for changed parameters, or "".
+    `scan` marks the first look after a start.
     """
 
     heard_at: float
@@ -29,6 +30,7 @@ class Work:
     configuration: str = ""
     moved: str = ""
     taken: dict[Address, Address] = field(default_factory=dict)
+    scan: bool = False
 
     def add(self, touched: Touched, block: int) -> None:
         """Add what one log of `block` touched."""
@@ -53,6 +55,8 @@ class Work:
         """Return what made us look at an account: its own event, else a price, else the head's new second."""
         if user in self.users:
             return TriggerKind.EVENT, self.users[user]
+        if self.scan:
+            return TriggerKind.SCAN, "start"
         if self.configuration:
             return TriggerKind.EVENT, self.configuration
         if self.moved:

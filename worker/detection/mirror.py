@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from core.domain.health_factor import HFCalculator, UserAccountData
 from core.domain.market import Market
 from core.domain.position import Position
 from core.domain.units import WAD, Address, BaseUsd, Wad
 from core.risk.hf_grid import HFGrid
-from worker.chain.aave import AaveReader
+from worker.chain.aave import AaveReader, Refreshed
 from worker.detection.looking import Work
 
 LOAD_BATCH = 500
@@ -60,12 +60,28 @@ class Mirror:
             prices=True,
             positions=work.users.keys(),
         )
+        self._take(fresh)
+        work.moved = self._moves(prices) or work.moved
+
+    async def reread(self, users: Collection[Address]) -> None:
+        """Read these accounts and all that they stand on again, at the mirror's own block."""
+        market = self.market
+        self._take(
+            await self._reader.refresh(
+                market, market.block, reserves=market.reserves, e_modes=market.e_modes, prices=True, positions=users
+            )
+        )
+
+    def _take(self, fresh: Refreshed) -> None:
+        listed = fresh.reserves.keys() - self.market.reserves.keys()
         fresh.apply_to(self.market)
         self._keep(fresh.positions.values())
+        if listed or fresh.e_modes:  # a new reserve's own log may come a moment later
+            self._rebuild()
+            return
         for position in fresh.positions.values():
             self._grid.put(position, self.market)
         self._grid.reprice(self.market, self.market.timestamp)
-        work.moved = self._moves(prices)
 
     async def _reload(self, work: Work) -> None:
         """Read the whole market anew: parameters, e-modes or the list of reserves changed."""
@@ -74,12 +90,24 @@ class Mirror:
         self._rebuild()
 
     def figures(self, user: Address) -> UserAccountData | None:
-        """Return an account's six figures at the mirror's block, or None when a price it needs is missing."""
-        position = self.positions.get(user) or Position(user)
+        """Return an account's six figures at the mirror's block.
+
+        None without debt (its position is not kept), and when a price that it needs is missing.
+        """
+        position = self.positions.get(user)
+        if position is None:
+            return None
         try:
             return self._calculator.calculate(self.market, position, self.market.timestamp)
         except LookupError:
             return None
+
+    def agrees(self, user: Address, chain: UserAccountData) -> bool:
+        """Tell whether the chain's figures are ours; where none can be computed here, there is nothing to compare."""
+        if user not in self.positions:
+            return not chain.total_debt_base
+        mine = self.figures(user)
+        return mine is None or mine == chain
 
     def below(self, health_factor: Wad, min_debt: BaseUsd) -> dict[Address, UserAccountData | None]:
         """Return the accounts below a health factor that owe at least `min_debt`, lowest first, decided in integers.

@@ -19,8 +19,10 @@ class RealTimeHF:
     """Apply what a block touched, judge in integers, and confirm at that very block.
 
     The confirmation is one block-pinned multicall for all suspects and all open accounts that seem to have recovered.
-    Because it is pinned to the mirror's block, the chain's six figures and ours must be equal: where they are not, the
-    account is reported as diverged and the chain's figures are used.
+    Because it is pinned to the mirror's block, the chain's six figures and ours must be equal. A block's logs come one
+    by one, though, and the first of them (a price) may be looked at before the last (the liquidation behind it): where
+    figures differ, the account is read again at that block. What differs still is reported as diverged, and the chain's
+    figures are used.
     """
 
     def __init__(self, mirror: Mirror, reader: AaveReader, limits: Limits, on_check: Callable[[int], None]) -> None:
@@ -43,19 +45,22 @@ class RealTimeHF:
         for user in set(ask) - accounts.keys():
             logger.warning("[realtime-hf] the chain gives no figures for user=%s block=%d", user, self._mirror.block)
         look = sort_out(accounts, open_users, self._limits, self._mirror.block)
-        return replace(look, diverged=self._diverged(accounts))
+        return replace(look, diverged=await self._diverged(accounts))
 
-    def _diverged(self, accounts: dict[Address, UserAccountData]) -> frozenset[Address]:
-        found = set()
-        for user, chain in accounts.items():
-            mine = self._mirror.figures(user)
-            if mine is not None and mine != chain:
-                found.add(user)
-                logger.error(
-                    "[realtime-hf] our figures differ from the chain's: user=%s block=%d ours=%s chain=%s",
-                    user,
-                    self._mirror.block,
-                    tuple(mine),
-                    tuple(chain),
-                )
-        return frozenset(found)
+    async def _diverged(self, accounts: dict[Address, UserAccountData]) -> frozenset[Address]:
+        behind = self._different(accounts)
+        if not behind:
+            return frozenset()
+        await self._mirror.reread(behind)
+        diverged = self._different(accounts)
+        block = self._mirror.block
+        for user in behind - diverged:
+            logger.warning("[realtime-hf] was behind its block's logs and is read again: user=%s block=%d", user, block)
+        for user in diverged:
+            ours, chain = self._mirror.figures(user), accounts[user]
+            words = "[realtime-hf] our figures differ from the chain's: user=%s block=%d ours=%s chain=%s"
+            logger.error(words, user, block, tuple(ours or ()), tuple(chain))
+        return diverged
+
+    def _different(self, accounts: dict[Address, UserAccountData]) -> frozenset[Address]:
+        return frozenset(user for user, chain in accounts.items() if not self._mirror.agrees(user, chain))

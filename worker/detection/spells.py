@@ -20,7 +20,7 @@ class Spells:
         self._last_episode = last_episode
         self._open: dict[Address, Opportunity] = {}
         self._recovered: dict[Address, tuple[int, float]] = {}
-        for opportunity in known:
+        for opportunity in sorted(known, key=lambda o: o.id):  # an earlier spell must not close a later one
             self.settle(opportunity, now)
 
     @property

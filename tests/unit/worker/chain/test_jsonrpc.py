@@ -71,7 +71,9 @@ def test_a_result_may_be_null_but_must_be_there() -> None:
         ({"code": -32000, "message": "Your app has exceeded its compute units per second capacity"}, RpcThrottled),
         ({"code": -32000, "message": "header not found"}, BlockNotThere),
         ({"code": -32602, "message": "BlockOutOfRangeError: block height is 5 but requested was 9"}, BlockNotThere),
+        ({"code": -32011, "message": "no backend is currently healthy to serve traffic"}, RpcUnavailable),
         ({"code": -32603, "message": "Internal error"}, RpcUnavailable),
+        ({"code": -32603, "message": "execution reverted"}, RpcRejected),
         ({"message": "no code"}, RpcUnavailable),
         ("a string", RpcUnavailable),
     ],
@@ -114,6 +116,7 @@ def test_too_much_is_told_from_other_refusals(message: str) -> None:
         (503, {"Retry-After": "7"}, b"", RpcThrottled),
         (503, {}, b"<html>", RpcUnavailable),
         (401, {}, b"no", RpcUnavailable),
+        (301, {"Location": "https://host/secret"}, b"", RpcUnavailable),
         (413, {}, b"", RpcRejected),
     ],
 )
