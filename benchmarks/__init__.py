@@ -1,0 +1,1 @@
+"""Measure what docs/performance.md tells of: real contracts on a local node, the real worker, the real bot."""

@@ -1,0 +1,285 @@
+"""The whole walk in one process: a real feed, a real store, real contracts, and what goes wrong between them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from core.domain.controls import Controls
+from core.domain.liquidation import CloseFactorMode
+from core.domain.messages import OpportunityUpdated
+from core.domain.opportunity import Opportunity, SkipReason, State, TriggerKind
+from core.domain.units import WAD, Address, BaseUsd, Wad
+from core.ops.metrics import WorkerMetrics
+from core.state.sqlite_store import SqliteStore
+from devnet import addresses as at
+from devnet.chain import Chain, ChainOptions
+from tests.nodes import NodeProxy
+from tests.processes import until
+from worker.chain.aave import AaveReader
+from worker.chain.events import MINT
+from worker.chain.feed import Feed, FeedOptions, Head, Log
+from worker.chain.logs import head
+from worker.chain.oracles import walk, watched_addresses
+from worker.chain.rpc import HttpRpc
+from worker.detection.looking import Limits
+from worker.detection.mirror import Mirror
+from worker.detection.realtime_hf import RealTimeHF
+from worker.detection.spells import Spells
+from worker.pipeline import Pipeline, Shared
+
+LIMITS = Limits(Wad(WAD), BaseUsd(50 * 10**8))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def chain(built: object) -> AsyncIterator[Chain]:
+    async with Chain.running(ChainOptions(borrowers=60, seed=3, block_time=None)) as chain:
+        yield chain
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(chain: Chain) -> AsyncIterator[NodeProxy]:
+    async with NodeProxy.running(chain.http_url) as proxy:
+        yield proxy
+
+
+@dataclass
+class Stage:
+    chain: Chain
+    proxy: NodeProxy
+    store: SqliteStore
+    pipeline: Pipeline
+    shared: Shared
+    mirror: Mirror
+    metrics: WorkerMetrics
+    path: Path
+
+    def count(self, name: str, **labels: str) -> float | None:
+        """Return a counter as Prometheus would read it."""
+        return self.metrics.registry.get_sample_value(f"liquidbot_{name}_total", labels)
+
+    async def fallen(self) -> set[Address]:
+        figures = await self.chain.lens.health(self.chain.borrowers)
+        rows = zip(self.chain.borrowers, figures, strict=True)
+        return {user for user, (debt, factor) in rows if factor < WAD and debt >= LIMITS.min_debt}
+
+    async def open(self) -> list[Opportunity]:
+        return await self.store.journal.open_opportunities()
+
+    async def agrees(self) -> bool:
+        """Tell whether exactly those who are below are on record as open."""
+        return {opportunity.user for opportunity in await self.open()} == await self.fallen()
+
+
+@asynccontextmanager
+async def staged(chain: Chain, proxy: NodeProxy, path: Path) -> AsyncIterator[Stage]:
+    rpc = HttpRpc(proxy.http_url, chain_id=31337, attempts=1, cooldown=0.05)
+    reader = await AaveReader.discover(rpc, chain.provider, 31337)
+    start = await head(rpc)
+    assert start is not None
+    mirror = Mirror(reader, await reader.load_market(start.number))
+    await mirror.load(chain.borrowers, lambda stage, done, total: None)
+    store = await SqliteStore.open(path, busy_seconds=0.1)
+    metrics = WorkerMetrics(CollectorRegistry())
+    shared = Shared(Controls(), CloseFactorMode.AUTO, stale_after=10.0, head=start)
+    spells = Spells(*await store.journal.last_ids(), await store.journal.open_opportunities(), time.time())
+    detector = RealTimeHF(mirror, reader, LIMITS, metrics.health_checks.inc)
+    pipeline = Pipeline(detector, mirror, spells, store, shared, metrics)
+    options = FeedOptions(31337, poll_seconds=0.2, reconnect_seconds=0.2)
+    sources = await walk(reader.multicall, mirror.market)
+    feed = Feed(proxy.ws_url, rpc, watched_addresses(reader.contracts, mirror.market, sources), options=options)
+    tasks = [asyncio.create_task(feed.run(pipeline, start)), asyncio.create_task(pipeline.run())]
+    try:
+        yield Stage(chain, proxy, store, pipeline, shared, mirror, metrics, path)
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await store.close()
+        await rpc.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(chain: Chain, proxy: NodeProxy, tmp_path: Path) -> AsyncIterator[Stage]:
+    prices = {name: await chain.feeds.answer(name) for name in ("ETH", "BTC")}
+    async with staged(chain, proxy, tmp_path / "state.db") as stage:
+        await until(lambda: connected(proxy))
+        yield stage
+    for name, price in prices.items():
+        await chain.set_price(name, answer=price)
+
+
+async def connected(proxy: NodeProxy) -> bool:
+    return proxy.opened > 0 and proxy.asked["ws:eth_subscribe"] >= 2
+
+
+async def test_a_fall_is_rehearsed_and_a_rise_ends_it(stage: Stage) -> None:
+    chain = stage.chain
+    await chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    found = await stage.open()
+    assert len(found) > 3
+    assert {o.state for o in found} <= {State.REHEARSED, State.SKIPPED}
+    rehearsed = [o for o in found if o.state is State.REHEARSED]
+    assert rehearsed
+    assert all(o.quote is not None and o.trigger.kind is TriggerKind.PRICE for o in rehearsed)
+    assert "WETH -15.00%" in found[0].trigger.detail
+    assert all(0 < o.latency_ms < 5_000 and abs(o.seen_at - time.time()) < 10 for o in found)
+    assert len({o.id for o in found}) == len({o.episode for o in found}) == len(found)
+    latencies = {o.id: o.latency_ms for o in found}
+    await chain.set_price("ETH", factor="1.3")
+    await until(stage.agrees)
+    ended = {o.id: o for o in await stage.store.journal.opportunities()}
+    assert {ended[o.id].state for o in found} == {State.RECOVERED}
+    assert {id_: ended[id_].latency_ms for id_ in latencies} == latencies
+    await chain.set_price("ETH", factor="0.8")
+    await until(stage.agrees)
+    again = [o for o in await stage.open() if o.user in {o.user for o in found}]
+    assert again
+    assert {o.episode_key for o in again} <= {o.episode_key for o in found}
+    assert {o.id for o in again}.isdisjoint(latencies)
+    told = [event for _, event in await stage.store.outbox.read(0)]
+    assert {e.opportunity.id for e in told if isinstance(e, OpportunityUpdated)} >= set(latencies)
+    assert stage.shared.latency().count > 0
+    assert stage.count("divergence") == 0
+
+
+async def test_an_account_that_a_rival_takes_is_told_as_taken(stage: Stage) -> None:
+    chain = stage.chain
+    await chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    target = next(o for o in await stage.open() if o.quote is not None and o.quote.debt.base > 10**11)
+    assert target.quote is not None
+    before = target.account.total_debt_base
+    await chain.liquidate(target.user, target.quote.collateral.symbol, target.quote.debt.symbol)
+
+    async def noticed() -> bool:
+        (now,) = [o for o in await stage.store.journal.opportunities() if o.id == target.id]
+        return now.account.total_debt_base < before
+
+    await until(noticed)
+    (now,) = [o for o in await stage.store.journal.opportunities() if o.id == target.id]
+    assert (now.state is State.TAKEN) == (target.user not in await stage.fallen())
+    assert now.note == (at.RIVAL if now.state is State.TAKEN else now.note)
+    await until(stage.agrees)
+
+
+async def test_a_log_that_cannot_be_decoded_is_counted_and_harms_nothing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = Log(stage.mirror.market.reserves[0].a_token, (MINT, "0x12"), "0x", 1, "0x1", "0x2", 3, False, 0.0)
+    stage.pipeline.on_log(broken)
+    stage.pipeline.on_log(replace(broken, topics=()))
+    assert stage.count("events_dropped", reason="undecodable") == 1
+    assert "log 3 of block 1" in caplog.text
+    await stage.chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    assert await stage.open()
+
+
+async def test_while_the_store_is_locked_nothing_is_lost(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    chain = stage.chain
+    other = sqlite3.connect(stage.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await chain.set_price("ETH", factor="0.85")
+    first = await stage.fallen()
+
+    async def refused() -> bool:
+        return "cannot write now (attempt 2)" in caplog.text
+
+    await until(refused)
+    await chain.set_price("BTC", factor="0.85")
+    assert await stage.open() == []
+    other.execute("ROLLBACK")
+    other.close()
+    await until(stage.agrees)
+    assert first <= {o.user for o in await stage.open()}
+    numbers = [o.id for o in await stage.store.journal.opportunities()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_while_the_node_is_away_nothing_is_lost(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    chain, proxy = stage.chain, stage.proxy
+    proxy.refuse = True
+    await proxy.cut()
+    await chain.set_price("ETH", factor="0.85")
+    await chain.supply(chain.borrowers[0], "USDC", 10**9)
+    await chain.increase_time(3_600)
+    await asyncio.sleep(1)
+    assert await stage.open() == []
+    assert "Attempting reconnect" in caplog.text
+    proxy.refuse = False
+    await until(stage.agrees)
+    assert await stage.open()
+    assert stage.mirror.figures(chain.borrowers[0]) is not None
+    await until(lambda: connected_again(proxy))
+    await chain.set_price("ETH", factor="1.3")
+    await until(stage.agrees)
+
+
+async def connected_again(proxy: NodeProxy) -> bool:
+    return proxy.opened > 1 and proxy.asked["ws:eth_subscribe"] >= 4
+
+
+async def test_when_calls_fail_the_work_waits_and_the_cause_stays(stage: Stage) -> None:
+    """The node tells of logs, but refuses every call for a while: the look is made again, for the newest block."""
+    stage.proxy.intercept = lambda method, _params: web.Response(status=502) if method == "eth_call" else None
+    await stage.chain.set_price("ETH", factor="0.85")
+    await asyncio.sleep(0.3)
+    assert await stage.open() == []
+    stage.proxy.intercept = lambda _method, _params: None
+    await until(stage.agrees)
+    found = await stage.open()
+    assert found
+    assert {o.trigger.kind for o in found} == {TriggerKind.PRICE}
+
+
+async def test_on_a_stale_head_nothing_is_rehearsed(stage: Stage) -> None:
+    stage.shared.stale_after = -1.0
+    await stage.chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    found = await stage.open()
+    quoted = [o for o in found if o.quote is not None]
+    assert quoted
+    assert {o.reason for o in quoted} == {SkipReason.STALE_HEAD}
+    assert stage.count("skips", reason="stale_head") == len(quoted)
+
+
+async def test_live_without_an_executor_says_so(stage: Stage) -> None:
+    stage.shared.controls = Controls(1, dry_run=False)
+    await stage.chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    assert {o.reason for o in await stage.open() if o.quote is not None} == {SkipReason.NO_EXECUTOR}
+
+
+async def test_the_start_itself_is_looked_at(chain: Chain, proxy: NodeProxy, tmp_path: Path) -> None:
+    price = await chain.feeds.answer("ETH")
+    await chain.set_price("ETH", answer=price * 85 // 100)
+    async with staged(chain, proxy, tmp_path / "state.db") as stage:
+        assert stage.shared.head is not None
+        stage.pipeline.begin_at(stage.shared.head)
+        await until(stage.agrees)
+        assert {o.trigger.kind for o in await stage.open()} == {TriggerKind.SCAN}
+        assert {o.trigger.detail for o in await stage.open()} == {"start"}
+    await chain.set_price("ETH", answer=price)
+
+
+async def test_a_head_of_the_same_second_makes_no_work(stage: Stage) -> None:
+    before = stage.count("health_checks_performed")
+    market = stage.mirror.market
+    stage.pipeline.on_head(Head(market.block + 1, "0x1", "0x2", market.timestamp, time.monotonic()))
+    assert stage.shared.head_age() < 1
+    await asyncio.sleep(0.05)
+    assert stage.mirror.market.block == market.block
+    assert stage.count("health_checks_performed") == before
