@@ -27,6 +27,7 @@ EXPECTED_REFUSALS = frozenset(
         "NotBorrowableInEMode",
         "NotEnoughAvailableUserBalance",
         "UnderlyingBalanceZero",
+        "UserHasAssetWithZeroLtv",
         "UserInIsolationModeOrLtvZero",
     }
 )

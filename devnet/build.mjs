@@ -1,8 +1,8 @@
-// Compiles the installed protocol and our own contracts into one JSON file: node build.mjs <output file>.
+// Compiles the installed protocol and our own contracts into one JSON file: node build.mjs <output file> [flavour].
 import { createRequire } from "node:module";
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, "node_modules");
@@ -42,7 +42,22 @@ const SHIPPED = {
   QuoterV2: "@uniswap/swap-router-contracts/artifacts/contracts/lens/QuoterV2.sol/QuoterV2.json",
 };
 
+const patched = new Map();
+
+async function patch(flavour) {
+  const { default: replacements } = await import(pathToFileURL(join(here, "flavours", `${flavour}.mjs`)));
+  for (const { file, find, put, times = 1 } of replacements) {
+    const path = `${AAVE}${file}`;
+    const parts = (patched.get(path) ?? readFileSync(join(modules, path), "utf8")).split(find);
+    if (parts.length !== times + 1) {
+      throw new Error(`flavour ${flavour}: ${file} has ${parts.length - 1} times, not ${times}: ${find}`);
+    }
+    patched.set(path, parts.join(put));
+  }
+}
+
 function read(path) {
+  if (patched.has(path)) return { contents: patched.get(path) };
   try {
     return { contents: readFileSync(join(modules, path), "utf8") };
   } catch (error) {
@@ -92,7 +107,8 @@ function ours() {
   return sources;
 }
 
-const target = process.argv[2];
+const [, , target, flavour] = process.argv;
+if (flavour) await patch(flavour);
 const artifacts = {};
 const sources = ours();
 for (const path of PROTOCOL) sources[path] = { content: read(path).contents };

@@ -48,22 +48,39 @@ class Artifact:
 Artifacts = dict[str, Artifact]
 
 
-def inputs_hash() -> str:
+DEPLOYED = "3.6"
+"""The flavour of the installed sources as they are; every other one is a file of replacements in `flavours`."""
+
+
+def flavours() -> list[str]:
+    """Return the protocol versions that can be built."""
+    return [DEPLOYED, *sorted(path.stem for path in (HERE / "flavours").glob("*.mjs"))]
+
+
+def inputs_hash(flavour: str = DEPLOYED) -> str:
     """Return a hash of everything that decides the compiled result."""
     paths = [HERE / "build.mjs", HERE / "package-lock.json", *sorted((HERE / "contracts").glob("*.sol"))]
+    if flavour != DEPLOYED:
+        paths.append(HERE / "flavours" / f"{flavour}.mjs")
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
-async def build(progress: Progress) -> Artifacts:
-    """Return the compiled contracts, installing and compiling what is missing; raise BuildFailed."""
-    target = CACHE / f"contracts-{inputs_hash()}.json"
+async def build(progress: Progress, flavour: str = DEPLOYED) -> Artifacts:
+    """Return the compiled contracts, installing and compiling what is missing; raise BuildFailed.
+
+    Raise ValueError for a flavour that is not known.
+    """
+    if flavour not in flavours():
+        raise ValueError(f"no flavour {flavour!r} of the protocol: known are {', '.join(flavours())}")
+    target = CACHE / f"contracts-{inputs_hash(flavour)}.json"
+    patches = [] if flavour == DEPLOYED else [flavour]
     async with _alone():
         await install(progress)
         if not target.exists():
-            await _run("compile", ["node", str(HERE / "build.mjs"), str(target)], progress)
+            await _run("compile", ["node", str(HERE / "build.mjs"), str(target), *patches], progress)
     content: dict[str, Any] = json.loads(target.read_text())
     return {name: Artifact(name, one["abi"], one["bytecode"], one["links"]) for name, one in content.items()}
 

@@ -12,13 +12,15 @@ from core.domain.units import Address
 from devnet import addresses as at
 from devnet.anvil import Anvil, Ticker, states_to_keep
 from devnet.borrowers import plan
-from devnet.build import Artifacts, build, error_names
+from devnet.build import DEPLOYED, Artifacts, build, error_names
 from devnet.crowd import Crowd
+from devnet.dual_feeds import DualFeeds
 from devnet.governance import Governance
 from devnet.lens import Lens
 from devnet.listing import FEEDS
 from devnet.market import Market, deploy_market
 from devnet.progress import Progress, silent
+from devnet.reorgs import Reorgs
 from devnet.rpc import Rpc
 from devnet.truth import Truth
 from devnet.uniswap import Uniswap
@@ -27,19 +29,26 @@ from devnet.users import Users
 
 @dataclass(frozen=True)
 class ChainOptions:
-    """Say what chain is wanted. `block_time` in seconds; None mines a block per transaction. Port 0: any free one."""
+    """Say what chain is wanted. `block_time` in seconds; None mines a block per transaction. Port 0: any free one.
+
+    `flavour` is the protocol's version: 3.6 as installed, or one that is patched from it. `dual_feeds` are the feeds
+    that stand on a DualAggregator from the beginning.
+    """
 
     borrowers: int = 2000
     seed: int = 1
     block_time: float | None = 0.2
     port: int = 0
+    flavour: str = DEPLOYED
+    dual_feeds: tuple[str, ...] = ()
 
 
-class Chain(Users, Governance):
+class Chain(Users, Governance, DualFeeds, Reorgs):
     """Hold one running local chain with its market and its borrowers.
 
-    `users` actions (supply, borrow, ...) and governance actions (set_collateral_parameters, ...) are inherited; every
-    action returns when it is mined and raises TransactionReverted where the protocol refuses.
+    `users` actions (supply, borrow, ...), governance actions (set_collateral_parameters, ...), the two routes of dual
+    feeds and reorganisations are inherited; every action returns when it is mined and raises TransactionReverted where
+    the protocol refuses.
     """
 
     provider = at.PROVIDER
@@ -54,6 +63,7 @@ class Chain(Users, Governance):
         self.artifacts = artifacts
         self.market = market
         self.feeds = market.feeds
+        self.dual: dict[str, Address] = {}
         self.http_url = node.http_url
         self.ws_url = node.ws_url
         self.start_block = 0
@@ -66,12 +76,14 @@ class Chain(Users, Governance):
     @classmethod
     async def start(cls, options: ChainOptions, progress: Progress = silent) -> Chain:
         """Build what is missing, start a node, deploy the market, open the positions."""
-        artifacts = await build(progress)
+        artifacts = await build(progress, options.flavour)
         node = await Anvil.start(options.port, states_to_keep(options.borrowers))
         rpc = Rpc(node.http_url, error_names(artifacts))
         try:
             chain = cls(node, rpc, artifacts, await deploy_market(rpc, artifacts, progress))
             await chain._populate(options, progress)
+            for feed in options.dual_feeds:
+                await chain.use_dual_aggregator(feed)
             if options.block_time is not None:
                 chain._ticker = Ticker(rpc, options.block_time)
                 await chain._ticker.start()

@@ -51,6 +51,19 @@ class Governance(Actor):
         text = "setAssetBorrowableInEMode(address,uint8,bool)"
         return await self._configure(text, self.asset(symbol), category, allowed)
 
+    async def set_e_mode_isolated(self, category: int, isolated: bool) -> dict[str, Any]:
+        """Take the loan-to-value of everything outside a category's collateral, or give it back; from v3.7 on."""
+        return await self._configure("setEModeCategoryIsolated(uint8,bool)", category, isolated)
+
+    async def set_e_mode_ltv_zero(self, symbol: str, category: int, zero: bool) -> dict[str, Any]:
+        """Take an asset's loan-to-value inside a category whose collateral it is, or give it back."""
+        text = "setAssetLtvzeroInEMode(address,uint8,bool)"
+        return await self._configure(text, self.asset(symbol), category, zero)
+
+    async def set_reserve_factor(self, symbol: str, factor: int) -> dict[str, Any]:
+        """Set the treasury's share of a reserve's interest (bps); its rates change with it."""
+        return await self._configure("setReserveFactor(address,uint256)", self.asset(symbol), factor)
+
     async def set_price_source(self, symbol: str, source: Address) -> dict[str, Any]:
         """Make the oracle read an asset's price from another contract."""
         text = "setAssetSources(address[],address[])"
