@@ -13,13 +13,13 @@ from typing import Any
 from aiohttp import ClientError
 
 from devnet.anvil import AnvilFailed
-from devnet.build import BuildFailed, build
+from devnet.build import DEPLOYED, BuildFailed, build, flavours
 from devnet.chain import Chain, ChainOptions
 from devnet.progress import Bar
-from devnet.scenario import NAMES, Scenario, ScenarioOptions, ScenarioReport
+from devnet.scenario import DUAL_FEEDS, NAMES, Scenario, ScenarioOptions, ScenarioReport
 
 ABOUT = """\
-A local chain (chain id 31337, a block every 200 ms) with the real Aave V3.6 contracts at Base's addresses: 15 reserves,
+A local chain (chain id 31337, a block every 200 ms) with the real Aave V3 contracts at Base's addresses: 15 reserves,
 e-modes, price feeds behind proxies and adapters, Uniswap V3 pools, and borrowers made through the protocol itself.
 
 scenarios:
@@ -27,6 +27,7 @@ scenarios:
   slide     -8 % in two minutes               crash     -20 % in one minute
   activity  borrowers act, prices stay        interest  time jumps of hours and days
   rival     -10 % and another liquidator      demo      calm with activity, slides and shocks, without end
+  svr       -12 % by two routes: some answers are seen at once, some by the clock ten seconds later
 """
 
 
@@ -50,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     chain.add_argument("--rival", type=float, help="share of accounts that another liquidator takes, 0 to 1")
     chain.add_argument("--activity", action=argparse.BooleanOptionalAction, help="let borrowers act beside the prices")
     chain.add_argument("--once", action="store_true", help="end with the scenario instead of waiting for Ctrl-C")
+    chain.add_argument(
+        "--flavour", choices=flavours(), default=DEPLOYED, help="the protocol's version (default 3.6, as installed)"
+    )
     chain.add_argument("--json", action="store_true", help="print one JSON object per line instead of prose")
     return root
 
@@ -72,7 +76,14 @@ async def _build() -> int:
 
 
 async def _chain(arguments: argparse.Namespace) -> int:
-    options = ChainOptions(arguments.borrowers, arguments.seed, arguments.block_time or None, arguments.port)
+    options = ChainOptions(
+        arguments.borrowers,
+        arguments.seed,
+        arguments.block_time or None,
+        arguments.port,
+        arguments.flavour,
+        DUAL_FEEDS.get(arguments.scenario, ()),
+    )
     stopped = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)

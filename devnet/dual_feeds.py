@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +52,10 @@ class DualFeeds(Actor):
         self.feeds.by_name[feed] = replace(self.feeds.by_name[feed], aggregator=fresh)
         self.dual[feed] = fresh
         return fresh
+
+    def is_dual(self, feed: str) -> bool:
+        """Return whether a feed stands on a DualAggregator."""
+        return feed in self.dual and self.dual[feed] == self.feeds.by_name[feed].aggregator
 
     async def transmit_primary(self, feed: str, answer: int) -> dict[str, Any]:
         """Report a new answer by the primary route: the market sees it when it is older than the cutoff."""
@@ -110,32 +115,42 @@ class DualFeeds(Actor):
         return int(await self.rpc.request("eth_getStorageAt", self._aggregator(feed), hex(slot), "latest"), 16)
 
     def _aggregator(self, feed: str) -> Address:
-        if self.dual.get(feed) != self.feeds.by_name[feed].aggregator:
+        if not self.is_dual(feed):
             raise ValueError(f"{feed} does not stand on a DualAggregator")
         return self.dual[feed]
 
 
 class MixedRoutes:
-    """Choose a route for each answer: mostly the primary, sometimes both in a row, sometimes the secondary alone."""
+    """Choose the route of each answer: stretches by the primary route alone, by the secondary alone, and by both.
 
-    def __init__(self, chain: DualFeeds, rng: random.Random) -> None:
+    Only in a primary stretch longer than the cutoff do answers become visible by the clock.
+    """
+
+    def __init__(self, chain: DualFeeds, rng: random.Random, stretch: int) -> None:
+        """Take how many answers of a feed a stretch has at least; it has at most twice as many."""
         self._chain = chain
         self._rng = rng
-        self._owed: dict[str, None] = {}
+        self._stretch = stretch
+        self._left: dict[str, int] = {}
+        self._route: dict[str, str] = {}
 
     async def post(self, feed: str, answer: int) -> list[str]:
-        """Send one step's answer of a feed and return the hashes of what was sent, in order."""
-        chain, sent = self._chain, []
-        if feed in self._owed:
-            del self._owed[feed]
-            latest, secondary = await chain.rounds(feed)
+        """Send a feed's next answer and return the hashes of what was sent, in order."""
+        if not self._left.get(feed):
+            self._left[feed] = self._rng.randint(self._stretch, 2 * self._stretch)
+            self._route[feed] = self._rng.choice(("primary", "primary", "secondary", "both"))
+        self._left[feed] -= 1
+        route = self._route[feed]
+        if route == "secondary":
+            return [await self._chain.post_secondary(feed, answer)]
+        sent = await self.catch_up([feed]) if route == "both" else []
+        return [*sent, await self._chain.feeds.post(feed, answer)]
+
+    async def catch_up(self, feeds: Iterable[str]) -> list[str]:
+        """Make each feed's last primary answer visible by the secondary route, where it is not yet."""
+        sent = []
+        for feed in feeds:
+            latest, secondary = await self._chain.rounds(feed)
             if latest > secondary:
-                sent.append(await chain.post_secondary(feed, known_round=latest))
-        route = self._rng.random()
-        if route < 0.25:
-            sent.append(await chain.post_secondary(feed, answer))
-        else:
-            sent.append(await chain.feeds.post(feed, answer))
-            if route < 0.5:
-                self._owed[feed] = None
+                sent.append(await self._chain.post_secondary(feed, known_round=latest))
         return sent

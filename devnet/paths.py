@@ -83,5 +83,6 @@ PATHS: dict[str, Callable[[random.Random, int], Path]] = {
     "activity": lambda rng, _: still(rng),
     "interest": lambda rng, _: still(rng),
     "rival": lambda rng, steps: fall(rng, steps, 0.10, 0.001),
+    "svr": lambda rng, steps: fall(rng, steps, 0.12, 0.002),
     "demo": lambda rng, _: endless(rng),
 }

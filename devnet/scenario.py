@@ -10,11 +10,13 @@ from fractions import Fraction
 
 from devnet.activity import Activity
 from devnet.chain import Chain
-from devnet.paths import PATHS
+from devnet.dual_feeds import MixedRoutes
+from devnet.paths import PATHS, VOLATILE, Step
 from devnet.rival import Rival
 
 SECONDS = {
     "calm": 120.0, "slide": 120.0, "crash": 60.0, "shock": 30.0, "activity": 60.0, "interest": 30.0, "rival": 60.0,
+    "svr": 120.0,
 }  # fmt: skip
 """How long each scenario takes at speed 1; `demo` has no end."""
 NAMES = (*SECONDS, "demo")
@@ -26,6 +28,10 @@ JUMP_STEPS = 5
 JUMP_HOURS = (6, 24, 72, 240)
 WITH_ACTIVITY = frozenset({"activity", "demo"})
 RIVAL_SHARES = {"rival": 0.5, "demo": 0.2}
+DUAL_FEEDS = {"svr": VOLATILE}
+"""Feeds that a scenario needs on DualAggregators; those that are not there yet are moved when it begins."""
+STRETCH_SECONDS = 16
+"""A route is kept for that long at least: longer than the cutoff, so that some answers appear by the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,9 @@ class Scenario:
         self._activity = Activity(chain, random.Random(f"activity {options.seed}"))
         wanted = RIVAL_SHARES.get(options.name, 0.0) if options.rival is None else options.rival
         self._rival = Rival(chain, options.seed, wanted) if wanted > 0 else None
+        stretch = round(STRETCH_SECONDS * options.speed / STEP_SECONDS)
+        dual = options.name in DUAL_FEEDS
+        self._routes = MixedRoutes(chain, random.Random(f"routes {options.seed}"), stretch) if dual else None
         self._moved = asyncio.Event()
         self.report = ScenarioReport()
 
@@ -83,6 +92,9 @@ class Scenario:
         options = self._options
         acts = options.name in WITH_ACTIVITY if options.activity is None else options.activity
         try:
+            for feed in DUAL_FEEDS.get(options.name, ()):
+                if not self._chain.is_dual(feed):
+                    await self._chain.use_dual_aggregator(feed)
             if self._rival:
                 await self._rival.prepare()
             async with asyncio.TaskGroup() as group:
@@ -109,7 +121,7 @@ class Scenario:
         for step in path:
             # The answers of the step before must be mined by now; waiting for them at once would stretch fast steps.
             await self._settle(sent)
-            sent = [await self._chain.feeds.post(feed, int(first[feed] * Fraction(to))) for feed, to in step.items()]
+            sent = await self._post(step, first)
             self.report.answers.update(step.keys())
             if self._options.name == "interest" and self.report.steps % JUMP_STEPS == 0:
                 await self._jump(jumps.choice(JUMP_HOURS) * 3600)
@@ -119,6 +131,18 @@ class Scenario:
             if self.report.steps == steps:
                 break
         await self._settle(sent)
+        if self._routes:
+            await self._settle(await self._routes.catch_up(DUAL_FEEDS[self._options.name]))
+
+    async def _post(self, step: Step, first: dict[str, int]) -> list[str]:
+        sent = []
+        for feed, to in step.items():
+            answer = int(first[feed] * Fraction(to))
+            sent += await (self._routes.post(feed, answer) if self._routes else self._post_plain(feed, answer))
+        return sent
+
+    async def _post_plain(self, feed: str, answer: int) -> list[str]:
+        return [await self._chain.feeds.post(feed, answer)]
 
     async def _settle(self, sent: list[str]) -> None:
         for tx_hash in sent:
