@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from core.config import Settings, host_of
@@ -10,19 +11,26 @@ from core.domain.messages import (
     AskSettings,
     AskStatus,
     AskWatchlist,
+    AskWhatIf,
     Question,
     SettingRow,
     SettingsReport,
     StatusReport,
     WatchedAccount,
     WatchlistPage,
+    WhatIfReport,
 )
+from core.risk.what_if import QUOTING, WhatIf
 from core.state.ports import Journal
 from core.version import VERSION
 from worker.pipeline import Shared
 from worker.startup import Scene
 
 DAY_SECONDS = 86_400
+SLICE_SECONDS = 0.005
+WHAT_IF_SECONDS = 1.2
+"""Whoever asks waits two seconds; what is not quoted by then is left out, and the answer says so."""
+MOST_ROWS = 50
 
 
 class Answers:
@@ -49,6 +57,8 @@ class Answers:
             case AskSettings():
                 rows = self._settings.rows()
                 return SettingsReport(tuple(SettingRow(name, value, source) for name, value, source, _ in rows))
+            case AskWhatIf():
+                return await self._what_if(question)
 
     async def _status(self) -> StatusReport:
         counts = await self._journal.counts(since=time.time() - DAY_SECONDS)
@@ -74,7 +84,7 @@ class Answers:
 
     def _page(self, question: AskWatchlist) -> WatchlistPage:
         ranked = self._scene.watch_list.ranked()
-        size = max(1, min(question.size, 50))
+        size = max(1, min(question.size, MOST_ROWS))
         pages = max(1, -(-len(ranked) // size))
         page = max(1, min(question.page, pages))
         rows = ranked[(page - 1) * size : page * size]
@@ -87,6 +97,27 @@ class Answers:
                 WatchedAccount(w.user, w.health_factor, w.total_debt_base, w.total_collateral_base) for w in rows
             ),
         )
+
+    async def _what_if(self, question: AskWhatIf) -> WhatIfReport:
+        """Walk a what-if in slices of a few milliseconds, so that detection does not wait for it."""
+        mirror = self._scene.mirror
+        if mirror.market.revision is None:
+            return WhatIfReport(mirror.block, question.moves, refusal="the pool runs rules that are not known here")
+        limits, now = self._settings.detection, mirror.market.timestamp
+        try:
+            what_if = WhatIf(
+                mirror.market, mirror.positions, mirror.grid, question.moves, min_debt=limits.min_debt_base, now=now
+            )
+        except ValueError as error:
+            return WhatIfReport(mirror.block, question.moves, refusal=str(error))
+        started = pause = time.monotonic()
+        for stage, _, _ in what_if.walk():
+            if time.monotonic() - pause > SLICE_SECONDS:
+                await asyncio.sleep(0)
+                pause = time.monotonic()
+            if stage == QUOTING and pause - started > WHAT_IF_SECONDS:
+                break
+        return what_if.report(max(1, min(question.top, MOST_ROWS)))
 
 
 def execution_word(settings: Settings) -> str:

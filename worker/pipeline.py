@@ -89,10 +89,11 @@ class Pipeline:
         self._arrived.set()
 
     def on_log(self, log: Log) -> None:
-        """Take in one log, also one that a reorganisation removed: what it touched is read anew either way."""
+        """Take in one log, also one that a reorganisation removed."""
         self._metrics.logs.inc()
         try:
             effect = touched(log, self._mirror.market)
+            self._detector.hear(log)
         except ValueError as error:
             self._metrics.dropped.labels(reason="undecodable").inc()
             logger.warning("[realtime-hf] a log cannot be decoded and is left out: %s", error)
@@ -103,7 +104,9 @@ class Pipeline:
             self._metrics.prices.inc()
         if effect.verify:
             self._shared.replaced.set()
-        self._open_work(log.heard_at).add(effect, log.block_number)
+        work = self._open_work(log.heard_at)
+        work.add(effect, log.block_number)
+        work.timestamp = max(work.timestamp, log.timestamp or 0)
         self._arrived.set()
 
     def on_state(self, up: bool, text: str) -> None:

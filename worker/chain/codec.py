@@ -51,6 +51,11 @@ def uint_at(data: bytes, index: int = 0) -> int:
     return int.from_bytes(word, "big")
 
 
+def signed(word: int) -> int:
+    """Return what an unsigned word means as a signed integer (two's complement)."""
+    return word - (1 << 256) if word >> 255 else word
+
+
 def uints(data: bytes, count: int) -> list[int]:
     """Decode the first `count` words as unsigned integers."""
     if len(data) < count * WORD:

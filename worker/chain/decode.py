@@ -22,7 +22,6 @@ RESERVE_DROPPED = "0xeeec4c06f7adad215cbdb4d2960896c83c26aedce02dde76d36fa28588d
 
 _HEX_WORD = 64
 _ADDRESS_LIMIT = 1 << 160
-_SIGN = 1 << 255
 
 
 class Decoder:
@@ -61,7 +60,7 @@ class _Words:
         return int(self._topics[index], 16)
 
     def signed_topic(self, index: int) -> int:
-        return _signed(int(self._topics[index], 16))
+        return codec.signed(int(self._topics[index], 16))
 
     def topic_address(self, index: int) -> Address:
         return _address(int(self._topics[index], 16))
@@ -77,7 +76,7 @@ class _Words:
         return bool(self.word(index))
 
     def signed_word(self, index: int) -> int:
-        return _signed(self.word(index))
+        return codec.signed(self.word(index))
 
     def word_address(self, index: int) -> Address:
         return _address(self.word(index))
@@ -92,10 +91,6 @@ def _address(value: int) -> Address:
     if value >= _ADDRESS_LIMIT:
         raise ValueError(f"{value:#x} is not an address")
     return Address(f"0x{value:040x}")
-
-
-def _signed(value: int) -> int:
-    return value - 2 * _SIGN if value >= _SIGN else value
 
 
 Reader = Callable[[Decoder, _Words, int], Event | None]

@@ -30,7 +30,8 @@ class Head:
 class Log:
     """Hold one log; `topics` and `data` are 0x strings, `heard_at` is time.monotonic() at its arrival.
 
-    `removed` says that the chain took its block back.
+    `removed` says that the chain took its block back. `timestamp` is its block's in unix seconds, None from a node that
+    does not send it along (blockTimestamp).
     """
 
     address: Address
@@ -42,6 +43,7 @@ class Log:
     log_index: int
     removed: bool
     heard_at: float
+    timestamp: int | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -96,6 +98,7 @@ def parse_log(name: str, raw: Any, heard_at: float) -> Log:
             log_index=int(raw["logIndex"], 16),
             removed=bool(raw.get("removed", False)),
             heard_at=heard_at,
+            timestamp=int(raw["blockTimestamp"], 16) if raw.get("blockTimestamp") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RpcUnavailable(f"{name} sent a log that is none: {str(raw)[:80]}") from None

@@ -1,47 +1,32 @@
-"""From the addresses that AaveOracle names down to the aggregators that emit.
+"""From the addresses that AaveOracle names down to the aggregators that emit, as a tree that prices are computed from.
 
 The oracle's sources are adapters and proxies, and neither emits anything when a price moves: the event comes from the
-aggregator behind the last proxy. A leaf that is no aggregator (a fixed price, a token's own rate) tells of nothing, so
-the assets above it have to be polled.
+aggregator behind the last proxy. Every node is checked against its own latestAnswer at the block, and one whose formula
+does not give that is kept as not understood: what stands on it has to be polled.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.domain.market import Market, Reserve
+from core.domain.price_tree import PriceTree
+from core.domain.prices import PriceBook
 from core.domain.units import Address
 from core.errors import ConfigError
-from worker.chain import codec
-from worker.chain.codec import ZERO_ADDRESS
+from worker.chain import codec, words
 from worker.chain.contracts import Contracts
 from worker.chain.multicall import Block, Multicall
+from worker.chain.price_nodes import SELECTORS
+from worker.chain.price_tree import read_tree, timestamp_of
 from worker.chain.reading import Answers, Reading
 
-AGGREGATOR = bytes.fromhex("245a7bfc")
-LATEST_ROUND = bytes.fromhex("668a0f02")
-DESCRIPTION = bytes.fromhex("7284e416")
-ADAPTER_GETTERS = {
-    "ASSET_TO_USD_AGGREGATOR": bytes.fromhex("4ebdc284"),
-    "BASE_TO_USD_AGGREGATOR": bytes.fromhex("d221087c"),
-    "RATIO_PROVIDER": bytes.fromhex("dc4a4be8"),
-    "ASSET_TO_PEG": bytes.fromhex("910bb70c"),
-    "PEG_TO_BASE": bytes.fromhex("de4aedab"),
-}
+log = logging.getLogger(__name__)
+
 WRAPPINGS = {"ETH": ("WETH",), "BTC": ("WBTC", "CBBTC", "TBTC")}
 """What is priced as ETH and BTC, whose own names everybody uses in a list of feeds."""
-MAX_DEPTH = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Hold what one contract of the price tree is: a proxy or adapter over `below`, or a leaf, emitting or not."""
-
-    below: tuple[Address, ...]
-    is_proxy: bool
-    emits: bool
-    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +34,14 @@ class PriceSources:
     """Hold where each asset's price comes from.
 
     `aggregators` has the emitting aggregators of each asset; `adapters` the contracts on the way, which emit only when
-    their caps are changed; `polled` the assets whose price may move without any event: they stand on a leaf that emits
-    nothing. `names` has aggregators' descriptions ("ETH / USD").
+    their caps are changed; `polled` the assets whose price may move without any event: they stand on something that is
+    not understood. `names` has aggregators' descriptions ("ETH / USD"). `book` computes the prices.
     """
 
     aggregators: Mapping[Address, tuple[Address, ...]]
     adapters: frozenset[Address]
     polled: frozenset[Address]
+    book: PriceBook
     names: Mapping[Address, str] = field(default_factory=dict)
 
     @property
@@ -69,6 +55,7 @@ async def walk(
 ) -> PriceSources:
     """Walk every reserve's price source; `feeds` (the setting CHAINLINK_FEEDS) adds sources by symbol.
 
+    An added source is watched, and tells that its assets' prices may move; what they are, AaveOracle's own sources say.
     An aggregator can change behind its proxy without an event, so this is repeated from time to time. Raise ConfigError
     when a feed's symbol is of no reserve, and what Multicall.read raises.
     """
@@ -76,15 +63,57 @@ async def walk(
     for symbol, feed in feeds:
         for asset in _assets_called(symbol, market.reserves.values()):
             roots[asset].append(feed)
-    tree = await _tree(multicall, {root for each in roots.values() for root in each}, block)
-    leaves = {asset: [leaf for root in each for leaf in _leaves(tree, root)] for asset, each in roots.items()}
-    emitting = {asset: tuple(dict.fromkeys(a for a in found if tree[a].emits)) for asset, found in leaves.items()}
+    sources = {id_: reserve.price_source for id_, reserve in market.reserves.items()}
+    tree = await read_tree(multicall, sources, {root for each in roots.values() for root in each}, block)
+    book = PriceBook.of(tree)
+    emitting = {asset: _emitting(tree, book, each) for asset, each in roots.items()}
     return PriceSources(
         aggregators=emitting,
-        adapters=frozenset(address for address, node in tree.items() if node.below and not node.is_proxy),
-        polled=frozenset(asset for asset, found in leaves.items() if not all(tree[leaf].emits for leaf in found)),
-        names={address: tree[address].description for each in emitting.values() for address in each},
+        adapters=book.adapters,
+        polled=frozenset(market.reserves[id_].asset for id_ in book.polled),
+        book=book,
+        names={address: tree.names.get(address, "") for each in emitting.values() for address in each},
     )
+
+
+async def verify_prices(
+    multicall: Multicall, oracle: Address, market: Market, book: PriceBook, block: int
+) -> frozenset[int]:
+    """Compare every price with AaveOracle's at the block; distrust those that differ, and return them.
+
+    A distrusted price is asked of the oracle from then on. Logs up to that block have to be in the book.
+    """
+    told = await _oracle_prices(multicall, oracle, market.reserves.values(), block)
+    timestamp = await timestamp_of(multicall, block)
+    wrong = book.differing(told, timestamp) - book.distrusted
+    for id_ in sorted(wrong):
+        ours = book.price(id_, timestamp)
+        log.warning(
+            "[prices] %s is %d by the oracle but %s by its sources at block %d: only the oracle is asked from now on",
+            market.reserves[id_].symbol,
+            told[id_],
+            ours,
+            block,
+        )
+    book.distrust({id_: told[id_] for id_ in wrong})
+    return wrong
+
+
+def ask_polled(reading: Reading, book: PriceBook, oracle: Address, market: Market) -> None:
+    """Add to a reading what has to be asked of the chain anew in every second, to be put into the book."""
+    for address, node in book.polled_nodes.items():
+
+        def hear(answers: Answers, address: Address = address) -> None:
+            book.hear(address, 0 if answers[0] is None else codec.signed(codec.uint_at(answers[0])))
+
+        rated = node.ratio_of is not None
+        reading.ask([(node.ratio_of or address, SELECTORS["getRatio" if rated else "latestAnswer"])], hear)
+    for id_ in book.distrusted & market.reserves.keys():
+
+        def tell(answers: Answers, id_: int = id_) -> None:
+            book.distrust({id_: words.price(answers[0]) or 0})
+
+        reading.ask([words.price_call(oracle, market.reserves[id_].asset)], tell)
 
 
 def watched_addresses(contracts: Contracts, market: Market, sources: PriceSources) -> frozenset[Address]:
@@ -92,6 +121,21 @@ def watched_addresses(contracts: Contracts, market: Market, sources: PriceSource
     tokens = {token for each in market.reserves.values() for token in (each.a_token, each.variable_debt_token)}
     fixed = {contracts.provider, contracts.pool, contracts.oracle, contracts.configurator}
     return frozenset(fixed | tokens) | sources.watched
+
+
+async def _oracle_prices(
+    multicall: Multicall, oracle: Address, reserves: Iterable[Reserve], block: int
+) -> dict[int, int]:
+    found: dict[int, int] = {}
+    reading = Reading()
+    for reserve in reserves:
+
+        def take(answers: Answers, id_: int = reserve.id) -> None:
+            found[id_] = words.price(answers[0]) or 0
+
+        reading.ask([words.price_call(oracle, reserve.asset)], take)
+    await reading.read(multicall, block)
+    return found
 
 
 def _assets_called(symbol: str, reserves: Iterable[Reserve]) -> list[Address]:
@@ -102,52 +146,6 @@ def _assets_called(symbol: str, reserves: Iterable[Reserve]) -> list[Address]:
     return found
 
 
-async def _tree(multicall: Multicall, roots: set[Address], block: Block) -> dict[Address, Node]:
-    tree: dict[Address, Node] = {}
-    frontier = roots
-    for _ in range(MAX_DEPTH):
-        if not frontier:
-            break
-        reading = Reading()
-        for address in sorted(frontier):
-            _ask_node(reading, address, tree)
-        await reading.read(multicall, block)
-        frontier = {below for address in frontier for below in tree[address].below} - tree.keys()
-    for address in frontier:  # deeper than any price tree: what is there emits nothing that we know of
-        tree[address] = Node((), is_proxy=False, emits=False, description="")
-    return tree
-
-
-def _ask_node(reading: Reading, address: Address, tree: dict[Address, Node]) -> None:
-    def take(answers: Answers) -> None:
-        proxied, rounds, description, *adapted = answers
-        below = _addresses([proxied]) or _addresses(adapted)
-        tree[address] = Node(
-            below=tuple(dict.fromkeys(below)),
-            is_proxy=bool(_addresses([proxied])),
-            emits=not below and rounds is not None,
-            description=_text(description),
-        )
-
-    selectors = (AGGREGATOR, LATEST_ROUND, DESCRIPTION, *ADAPTER_GETTERS.values())
-    reading.ask([(address, selector) for selector in selectors], take)
-
-
-def _addresses(answers: Iterable[bytes | None]) -> list[Address]:
-    words = [answer for answer in answers if answer is not None and len(answer) == codec.WORD]
-    found = [codec.address_at(word) for word in words if not any(word[: codec.WORD - 20])]
-    return [address for address in found if address != ZERO_ADDRESS]
-
-
-def _text(answer: bytes | None) -> str:
-    try:
-        return codec.text(answer) if answer else ""
-    except ValueError:
-        return ""
-
-
-def _leaves(tree: Mapping[Address, Node], root: Address, depth: int = 0) -> list[Address]:
-    below = tree[root].below
-    if not below or depth > MAX_DEPTH:
-        return [root]
-    return [leaf for address in below for leaf in _leaves(tree, address, depth + 1)]
+def _emitting(tree: PriceTree, book: PriceBook, roots: Iterable[Address]) -> tuple[Address, ...]:
+    reached = dict.fromkeys(address for root in roots for address in tree.reach(root))
+    return tuple(address for address in reached if address in book.aggregators)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from core.domain.units import Address
 from core.risk.active_risk_set import ActiveRiskSet, Watched
 from worker.chain.aave import AaveReader
+from worker.chain.logs import Log
 from worker.detection.looking import Limits, Look, Work, sort_out
 
 FULL_SWEEP_SECONDS = 60
@@ -32,6 +33,9 @@ class ChainSweep:
         self._limits = limits
         self._on_check = on_check
         self._swept_at = 0
+
+    def hear(self, log: Log) -> None:
+        """Take no notice: the chain is asked about everybody anyway."""
 
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:
         """Return whose spell below the threshold began or ended, by the chain's own figures at `work.block`.

@@ -10,6 +10,7 @@ from core.domain.health_factor import UserAccountData
 from core.domain.opportunity import TriggerKind
 from core.domain.units import Address, BaseUsd, Wad
 from worker.chain.events import Touched
+from worker.chain.logs import Log
 
 
 @dataclass(slots=True)
@@ -26,7 +27,6 @@ class Work:
     block: int = 0
     timestamp: int = 0
     users: dict[Address, str] = field(default_factory=dict)
-    reserves: set[int] = field(default_factory=set)
     configuration: str = ""
     moved: str = ""
     taken: dict[Address, Address] = field(default_factory=dict)
@@ -36,7 +36,6 @@ class Work:
         """Add what one log of `block` touched."""
         self.block = max(self.block, block)
         self.users.update(dict.fromkeys(touched.users, touched.label))
-        self.reserves |= touched.reserves
         if touched.configuration:
             self.configuration = touched.label
         if touched.liquidator:
@@ -47,7 +46,6 @@ class Work:
         self.block = max(self.block, later.block)
         self.timestamp = max(self.timestamp, later.timestamp)
         self.users |= later.users
-        self.reserves |= later.reserves
         self.configuration = later.configuration or self.configuration
         self.taken |= later.taken
 
@@ -94,6 +92,10 @@ class Look:
 
 class Detector(Protocol):
     """Find who fell below the threshold, and who came back."""
+
+    def hear(self, log: Log) -> None:
+        """Take in one log, in order; raise ValueError when it cannot be decoded."""
+        ...
 
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:
         """Return what changed at `work.block`; raise ChainError when the chain could not be asked."""

@@ -1,93 +1,231 @@
-"""The local mirror: the market and every borrower's position, exact at the block of the last refresh."""
+"""The local mirror: the market, its prices and every borrower's position, folded from logs as they arrive.
+
+What cannot be folded (an account never seen, a reorganisation, a log without its time) is *stale* and is read again,
+pinned to a block, before anything is judged. A read holds all logs of its block, so a log of that block which arrives
+later is not folded into what was read: `ReadMarks` knows.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import get_args
 
+from core.domain.events import CollateralConfigured, DebtMinted, Event, PositionEvent, PriceEvent
+from core.domain.fold import Subjects, fold_market, fold_position, subjects
 from core.domain.health_factor import HFCalculator, UserAccountData
 from core.domain.market import Market
 from core.domain.position import Position
 from core.domain.units import WAD, Address, BaseUsd, Wad
 from core.risk.hf_grid import HFGrid
-from worker.chain.aave import AaveReader, Refreshed
-from worker.detection.looking import Work
+from worker.chain.aave import AaveReader
+from worker.chain.decode import Decoder
+from worker.chain.logs import Log
+from worker.chain.oracles import PriceSources, ask_polled, walk
+from worker.chain.reading import Reading
+from worker.detection.stale import ReadMarks, Stale
+
+logger = logging.getLogger(__name__)
 
 LOAD_BATCH = 500
+POSITION_EVENTS = get_args(PositionEvent)
+PRICE_EVENTS = get_args(PriceEvent)
 
 Progress = Callable[[str, int, int], None]
 
 
 class Mirror:
-    """Hold market, positions and grid, and keep them true by re-reading what a block touched, pinned to that block.
+    """Hold market, price book, positions and grid."""
 
-    One multicall a block reads everything the block's logs name, so that nothing is derived from events and nothing
-    can drift by their rounding.
-    """
-
-    def __init__(self, reader: AaveReader, market: Market) -> None:
+    def __init__(
+        self, reader: AaveReader, market: Market, sources: PriceSources, feeds: Sequence[tuple[str, Address]] = ()
+    ) -> None:
         self._reader = reader
+        self._feeds = feeds
         self.market = market
+        self.sources = sources
+        self.on_sources: Callable[[], None] = lambda: None
         self.positions: dict[Address, Position] = {}
+        self.listeners: list[Callable[[Event, Log], None]] = []
+        self._start = market.block
+        self._marks = ReadMarks(market.block)
+        self._stale = Stale()
+        self._decoder = Decoder(market.reserves)
+        self._waiting: list[Log] | None = None
+        self._moved: set[Address] = set()
+        self._recompute = True
         self._grid = HFGrid()
         self._calculator = HFCalculator()
-
-    @property
-    def block(self) -> int:
-        """Return the block that the mirror is exact at."""
-        return self.market.block
+        self.last_log_block = market.block
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def block(self) -> int:
+        """Return the block that the mirror was settled at."""
+        return self.market.block
 
     async def load(self, borrowers: Sequence[Address], progress: Progress) -> None:
         """Read the position of every borrower at the market's block; those without debt are left out."""
         for start in range(0, len(borrowers), LOAD_BATCH):
             batch = borrowers[start : start + LOAD_BATCH]
-            self._keep(await self._reader.positions(batch, self.market.block))
+            self.take(await self._reader.positions(batch, self.market.block))
             progress("reading positions", start + len(batch), len(borrowers))
-        self._rebuild()
 
-    async def refresh(self, work: Work) -> None:
-        """Move the mirror to the work's block, re-reading what was touched and the prices of that block."""
-        if work.configuration:
-            await self._reload(work)
+    def take(self, positions: Iterable[Position]) -> None:
+        """Put positions in as they are at the mirror's block."""
+        for position in positions:
+            self._set(position)
+
+    # Hearing
+
+    def hear(self, log: Log) -> None:
+        """Fold one log, or note what has to be read again instead; raise ValueError when it cannot be decoded."""
+        if self._waiting is not None:  # what is being read now may hold this log already: the marks will tell
+            self._waiting.append(log)
             return
+        at = log.timestamp
+        event = self._decoder.decode(log, at or 0)
+        if event is None:
+            return
+        self.last_log_block = max(self.last_log_block, log.block_number)
+        who = subjects(event)
+        if log.removed or at is None:
+            self._stale.add(who)
+            self._stale.sources |= isinstance(event, PRICE_EVENTS)
+            return
+        self._fold_market(event, who, log.block_number)
+        if isinstance(event, POSITION_EVENTS):
+            for user in who.users:
+                self._fold_user(user, event, log.block_number)
+        for listener in self.listeners:
+            listener(event, log)
+
+    def _fold_market(self, event: Event, who: Subjects, block: int) -> None:
+        if isinstance(event, PRICE_EVENTS):
+            if not self._marks.sources_read(block):
+                self.sources.book.apply(event)
+            return
+        if isinstance(event, POSITION_EVENTS) or self._stale.holds_market_part(who):
+            return
+        read = self._marks.market_read(who, block)
+        if read is True:
+            return
+        if read is None or not fold_market(self.market, event):
+            self._stale.absorb_market(who)
+        elif who.e_modes or isinstance(event, CollateralConfigured):
+            self._recompute = True  # thresholds are in the grid's rows
+
+    def _fold_user(self, user: Address, event: PositionEvent, block: int) -> None:
+        if user in self._stale.users or self._marks.user_read(user, block, self._start):
+            return
+        position = self.positions.get(user)
+        if position is None:
+            if isinstance(event, DebtMinted):  # a new borrower
+                self._stale.users.add(user)
+            return
+        try:
+            after = fold_position(position, event)
+        except ValueError as error:
+            logger.error("[realtime-hf] a log is missing for user=%s, reading it again: %s", user, error)  # noqa: TRY400
+            after = None
+        if after is None:
+            self._stale.users.add(user)
+        else:
+            self._set(after)
+
+    # Settling
+
+    async def settle(self, block: int, timestamp: int) -> str:
+        """Be exact at `block`: read what is stale, take the prices of its second, bring the grid up to date.
+
+        Return the words for the price that moved most, or "". Raise ChainError when the node does not answer; then
+        nothing is forgotten, and the next call does it.
+        """
         prices = self.market.prices
-        fresh = await self._reader.refresh(
-            self.market,
-            work.block,
-            reserves=work.reserves,
-            prices=True,
-            positions=work.users.keys(),
-        )
-        self._take(fresh)
-        work.moved = self._moves(prices) or work.moved
+        stale, self._stale = self._stale, Stale()
+        if stale:
+            await self._read(stale, block)
+        if timestamp > self.market.timestamp and self.sources.book.polled:
+            await self._poll(block)
+        self.market.set_head(max(block, self.market.block), max(timestamp, self.market.timestamp))
+        self._price()
+        self._bring_grid_up()
+        return _words(self.market, prices)
 
     async def reread(self, users: Collection[Address]) -> None:
-        """Read these accounts and all that they stand on again, at the mirror's own block."""
-        market = self.market
-        self._take(
-            await self._reader.refresh(
-                market, market.block, reserves=market.reserves, e_modes=market.e_modes, prices=True, positions=users
-            )
-        )
+        """Read these accounts and all that they stand on again, at the mirror's block."""
+        self._stale.users.update(users)
+        self._stale.reserves.update(self.market.reserves)
+        self._stale.sources = True
+        await self.settle(self.market.block, self.market.timestamp)
 
-    def _take(self, fresh: Refreshed) -> None:
-        listed = fresh.reserves.keys() - self.market.reserves.keys()
-        fresh.apply_to(self.market)
-        self._keep(fresh.positions.values())
-        if listed or fresh.e_modes:  # a new reserve's own log may come a moment later
-            self._rebuild()
-            return
-        for position in fresh.positions.values():
-            self._grid.put(position, self.market)
+    async def _read(self, stale: Stale, block: int) -> None:
+        self._waiting = []
+        try:
+            if stale.market:
+                self._replace_market(await self._reader.load_market(block))
+            if stale.sources:
+                self.sources = await walk(self._reader.multicall, self.market, block, self._feeds)
+            fresh = await self._reader.refresh(
+                self.market,
+                block,
+                reserves=stale.reserves & self.market.reserves.keys(),
+                e_modes=stale.e_modes,
+                positions=stale.users,
+            )
+        except BaseException:
+            self._stale.absorb(stale)
+            raise
+        else:
+            fresh.apply_to(self.market)
+            self.take(fresh.positions.values())
+            self._recompute |= bool(stale.market or stale.e_modes or stale.reserves)
+            self._marks.note(stale, block)
+        finally:
+            waiting, self._waiting = self._waiting or [], None
+            for log in waiting:
+                self.hear(log)
+        if stale.sources:
+            self.on_sources()
+
+    async def _poll(self, block: int) -> None:
+        """Ask what no log tells of: once for each new second, and only where something is not understood."""
+        reading = Reading()
+        ask_polled(reading, self.sources.book, self._reader.contracts.oracle, self.market)
+        await reading.read(self._reader.multicall, block)
+
+    def distrust_sources(self) -> None:
+        """Have the price tree walked again before the next look: an aggregator can change without a log."""
+        self._stale.sources = True
+
+    def _replace_market(self, market: Market) -> None:
+        self.market.reserves, self.market.e_modes = market.reserves, market.e_modes
+        self._decoder = Decoder(market.reserves)
+
+    def _price(self) -> None:
+        prices = self.sources.book.prices(self.market.timestamp)
+        if prices != self.market.prices:
+            self.market.prices = prices
+
+    def _bring_grid_up(self) -> None:
+        if self._recompute:
+            self._grid.rebuild(self.positions.values(), self.market)
+        else:
+            for user in self._moved:
+                self._grid.put(self.positions.get(user) or Position(user), self.market)
+        self._moved, self._recompute = set(), False
         self._grid.reprice(self.market, self.market.timestamp)
 
-    async def _reload(self, work: Work) -> None:
-        """Read the whole market anew: parameters, e-modes or the list of reserves changed."""
-        self.market = await self._reader.load_market(work.block)
-        self._keep(await self._reader.positions(list(work.users), work.block))
-        self._rebuild()
+    def _set(self, position: Position) -> None:
+        self._moved.add(position.user)
+        if position.has_debt:
+            self.positions[position.user] = position
+        else:
+            self.positions.pop(position.user, None)
+
+    # Judging
 
     def figures(self, user: Address) -> UserAccountData | None:
         """Return an account's six figures at the mirror's block.
@@ -121,26 +259,16 @@ class Mirror:
                 found[user] = mine
         return found
 
-    def _moves(self, before: Mapping[int, BaseUsd]) -> str:
-        """Say which price moved most since `before`, and how many others did: for people, so floats will do."""
-        moves = {
-            reserve_id: price / before[reserve_id] - 1
-            for reserve_id, price in self.market.prices.items()
-            if before.get(reserve_id) and price != before[reserve_id]
-        }
-        if not moves:
-            return ""
-        most = max(moves, key=lambda reserve_id: abs(moves[reserve_id]))
-        others = f" and {len(moves) - 1} more" if len(moves) > 1 else ""
-        return f"{self.market.reserves[most].symbol} {moves[most]:+.2%}{others}"
 
-    def _keep(self, positions: Iterable[Position]) -> None:
-        for position in positions:
-            if position.has_debt:
-                self.positions[position.user] = position
-            else:
-                self.positions.pop(position.user, None)
-
-    def _rebuild(self) -> None:
-        self._grid.rebuild(self.positions.values(), self.market)
-        self._grid.reprice(self.market, self.market.timestamp)
+def _words(market: Market, before: Mapping[int, BaseUsd]) -> str:
+    """Say which price moved most since `before`, and how many others did: for people, so floats will do."""
+    moves = {
+        reserve_id: price / before[reserve_id] - 1
+        for reserve_id, price in market.prices.items()
+        if before.get(reserve_id) and price != before[reserve_id]
+    }
+    if not moves:
+        return ""
+    most = max(moves, key=lambda reserve_id: abs(moves[reserve_id]))
+    others = f" and {len(moves) - 1} more" if len(moves) > 1 else ""
+    return f"{market.reserves[most].symbol} {moves[most]:+.2%}{others}"

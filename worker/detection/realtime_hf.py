@@ -9,6 +9,7 @@ from dataclasses import replace
 from core.domain.health_factor import UserAccountData
 from core.domain.units import Address
 from worker.chain.aave import AaveReader
+from worker.chain.logs import Log
 from worker.detection.looking import Limits, Look, Work, sort_out
 from worker.detection.mirror import Mirror
 
@@ -31,9 +32,13 @@ class RealTimeHF:
         self._limits = limits
         self._on_check = on_check
 
+    def hear(self, log: Log) -> None:
+        """Fold one log into the mirror; raise ValueError when it cannot be decoded."""
+        self._mirror.hear(log)
+
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:
         """Return whose spell below the threshold began, changed or ended at `work.block`."""
-        await self._mirror.refresh(work)
+        work.moved = await self._mirror.settle(work.block, work.timestamp) or work.moved
         suspects = self._mirror.below(self._limits.health_factor, self._limits.min_debt)
         ask = [user for user in suspects if user not in open_users or user in work.users]
         ask += [user for user in open_users if user not in suspects]
