@@ -31,8 +31,9 @@ from core.domain.messages import (
     WatchlistPage,
     WorkerStarted,
     WorkerStopped,
+    WorkerWarned,
 )
-from core.domain.opportunity import Opportunity, State
+from core.domain.opportunity import Opportunity, SkipReason, State
 from core.domain.units import WAD
 from core.state.sqlite_store import SqliteStore
 from devnet.chain import Chain, ChainOptions
@@ -321,3 +322,62 @@ async def test_what_the_settings_forbid_is_refused(beating: Chain, tmp_path: Pat
         assert isinstance(allowed, ControlsChanged)
         assert allowed.changes == ()
         assert await worker.end() == 0
+
+
+async def test_when_the_pool_becomes_unknown_it_goes_on_by_asking_the_chain(
+    chain: Chain, tmp_path: Path, store: SqliteStore
+) -> None:
+    async def states() -> dict[str, set[object]]:
+        found = await store.journal.opportunities()
+        return {"state": {o.state for o in found}, "reason": {o.reason for o in found}}
+
+    async def all_skipped() -> bool:
+        return await states() == {"state": {State.SKIPPED}, "reason": {SkipReason.UNKNOWN_REVISION}}
+
+    async def all_recovered() -> bool:
+        return (await states())["state"] == {State.RECOVERED}
+
+    async def warned() -> bool:
+        return any(isinstance(event, WorkerWarned) and event.code == "revision" for event in await events(store))
+
+    snapshot = await chain.snapshot()
+    price = await chain.feeds.answer("ETH")
+    async with Process.running(tmp_path, settings_for(chain, tmp_path)) as worker:
+        await worker.until_role("active")
+        await chain.set_price("ETH", factor="0.9")
+        before = await until_found(store, 2)
+        assert any(o.state is State.REHEARSED for o in before)
+        await chain.upgrade_pool_to_unknown_revision()
+        await until(warned)
+        assert "a contract of the market was replaced: finding everything again" in worker.said
+        await worker.until_role("active")
+        await until(all_skipped)
+        assert {o.id for o in await store.journal.opportunities()} == {o.id for o in before}
+        await chain.set_price("ETH", factor="0.8")
+        await chain.increase_time(60)
+        more = await until_found(store, len(before) + 1)
+        assert {o.episode for o in more[len(before) :]}.isdisjoint({o.episode for o in before})
+        await until(all_skipped)
+        status = await answer(store, AskStatus())
+        assert isinstance(status, StatusReport)
+        assert (status.revision, status.borrowers) == (99, len(chain.borrowers))
+        page = await answer(store, AskWatchlist(1))
+        assert isinstance(page, WatchlistPage)
+        assert page.block > before[0].block
+        told = await events(store)
+        seen = len(told)
+        for _ in range(3):
+            await chain.increase_time(1)
+        await asyncio.sleep(0.5)
+        assert len(await events(store)) == seen
+        await chain.set_price("ETH", answer=price)
+        await chain.increase_time(60)
+        await until(all_recovered)
+        assert await worker.end() == 0
+    await chain.revert(snapshot)
+    told = await events(store)
+    assert [type(event) for event in told if isinstance(event, (WorkerStarted, WorkerStopped))] == [
+        WorkerStarted,
+        WorkerStarted,
+        WorkerStopped,
+    ]
