@@ -381,3 +381,18 @@ async def test_when_the_pool_becomes_unknown_it_goes_on_by_asking_the_chain(
         WorkerStarted,
         WorkerStopped,
     ]
+
+
+async def test_who_loses_the_lease_stands_by_without_a_word_and_comes_back(
+    beating: Chain, tmp_path: Path, store: SqliteStore
+) -> None:
+    async with Process.running(tmp_path, settings_for(beating, tmp_path)) as worker:
+        await worker.until_role("active")
+        with closing(sqlite3.connect(tmp_path / "liquidbot.db")) as thief, thief:
+            thief.execute("UPDATE lease SET holder = 'another', token = token + 1, expires_at = ?", (time.time() + 4,))
+        await worker.until_said("the lease is lost: another worker acts now, this one stands by", 5)
+        assert not any(isinstance(event, WorkerStopped) for event in await events(store))
+        await worker.until_role("active")
+        assert await worker.end() == 0
+    kinds = [type(event) for event in await events(store)]
+    assert kinds == [WorkerStarted, WorkerStarted, WorkerStopped]
