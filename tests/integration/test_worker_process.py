@@ -396,3 +396,34 @@ async def test_who_loses_the_lease_stands_by_without_a_word_and_comes_back(
         assert await worker.end() == 0
     kinds = [type(event) for event in await events(store)]
     assert kinds == [WorkerStarted, WorkerStarted, WorkerStopped]
+
+
+async def test_between_two_polls_it_stays_ready(beating: Chain, tmp_path: Path) -> None:
+    environment = settings_for(beating, tmp_path, WS_RPC_URL="", POLL_INTERVAL_SEC="1.2", STALE_HEAD_SEC="1")
+    async with Process.running(tmp_path, environment) as worker:
+        await worker.until_role("active")
+        for _ in range(15):
+            assert (await worker.ready())[0] == 200
+            await asyncio.sleep(0.1)
+        assert await worker.end() == 0
+
+
+async def test_a_new_aggregator_is_listened_to_once_the_market_says_that_something_changed(
+    chain: Chain, tmp_path: Path
+) -> None:
+    snapshot, feed = await chain.snapshot(), chain.feeds.by_name["BTC"]
+    async with NodeProxy.running(chain.http_url) as proxy:
+        environment = settings_for(chain, tmp_path, RPC_URL=proxy.http_url, WS_RPC_URL=proxy.ws_url)
+        async with Process.running(tmp_path, environment) as worker:
+            await worker.until_role("active")
+            subscribed = proxy.asked["ws:eth_subscribe"]
+            await chain.add_aggregator("BTC")
+            await chain.set_protocol_fee("AAVE", 1_100)
+
+            async def subscribes_again() -> bool:
+                return proxy.asked["ws:eth_subscribe"] > subscribed
+
+            await until(subscribes_again)
+            assert await worker.end() == 0
+    chain.feeds.by_name["BTC"] = feed
+    await chain.revert(snapshot)
