@@ -36,6 +36,7 @@ from core.domain.messages import (
 from core.domain.opportunity import Opportunity, SkipReason, State
 from core.domain.units import WAD
 from core.state.sqlite_store import SqliteStore
+from devnet.anvil import free_port
 from devnet.chain import Chain, ChainOptions
 from tests.nodes import NodeProxy
 from tests.processes import Process, run, settings_for, until
@@ -99,6 +100,26 @@ async def test_sigterm_ends_it_in_order(beating: Chain, tmp_path: Path, store: S
     assert (begun.chain_id, begun.revision, begun.dry_run) == (31337, 10, True)
     assert isinstance(stopped, WorkerStopped)
     assert stopped.reason == "asked to stop"
+
+
+async def test_sigterm_ends_it_while_it_waits_for_a_node(chain: Chain, tmp_path: Path) -> None:
+    environment = settings_for(chain, tmp_path, RPC_URL=f"http://127.0.0.1:{free_port()}")
+    async with Process.running(tmp_path, environment) as worker:
+        await worker.until_said("the chain does not answer, trying again")
+        assert await worker.end(seconds=3) == 0
+        assert "Traceback" not in worker.said
+
+
+async def test_sigterm_ends_it_while_the_store_is_locked(beating: Chain, tmp_path: Path, store: SqliteStore) -> None:
+    async with Process.running(tmp_path, settings_for(beating, tmp_path)) as worker:
+        await worker.until_role("active")
+        with closing(sqlite3.connect(tmp_path / "liquidbot.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert await worker.end() == 0
+            other.execute("ROLLBACK")
+        assert "Traceback" not in worker.said
+        assert "could not tell the bot that we stop" in worker.said
+    assert not any(isinstance(event, WorkerStopped) for event in await events(store))
 
 
 @pytest.mark.parametrize(
@@ -226,6 +247,9 @@ async def test_the_second_worker_stands_by_and_takes_over(beating: Chain, tmp_pa
             await second.until_role("standby")
             assert "another worker holds the lease on this store; standing by" in second.said
             assert (await second.ready())[0] == 200
+            async with Process.running(tmp_path, settings_for(beating, tmp_path)) as third:
+                await third.until_role("standby")
+                assert await third.end() == 0
             assert await first.end() == 0
             await second.until_role("active", 5)
             assert await second.end() == 0
