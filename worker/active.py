@@ -94,6 +94,7 @@ class ActiveWorker:
         group.create_task(pipeline.run(), name="pipeline")
         group.create_task(desk.run(), name="commands")
         group.create_task(self._until_replaced(shared), name="replaced")
+        group.create_task(self._follow_sources(scene, shared, feed), name="sources")
         try:
             await asyncio.Event().wait()
         finally:
@@ -111,15 +112,14 @@ class ActiveWorker:
         self._metrics.dry_run.set(controls.dry_run)
         self._metrics.controls(controls.version)
         revision = scene.reader.contracts.revision
-        chain, detection = self._settings.chain, self._settings.detection
         started = WorkerStarted(
-            VERSION, chain.chain_id, revision, scene.head.number, len(scene.watch_list), controls.dry_run
+            VERSION, self._settings.chain.chain_id, revision, scene.head.number, len(scene.watch_list), controls.dry_run
         )
         await self._store.outbox.append([started, *self._revision_warning(scene)], time.time())
         return Shared(
             controls,
             CloseFactorMode(self._settings.execution.close_factor_mode),
-            float(detection.stale_head_sec),
+            self._stale_after(),
             head=scene.head,
         )
 
@@ -151,8 +151,7 @@ class ActiveWorker:
 
     async def _feed(self, scene: Scene) -> Feed:
         chain, detection = self._settings.chain, self._settings.detection
-        live = detection.use_realtime_hf and chain.ws_rpc_url
-        if not live:
+        if not self._live():
             logger.warning(
                 "[realtime-hf] %s: polling over HTTP every %g s",
                 "WS_RPC_URL is not set" if detection.use_realtime_hf else "USE_REALTIME_HF=false",
@@ -161,7 +160,7 @@ class ActiveWorker:
         if detection.use_flashblocks:
             logger.warning("USE_FLASHBLOCKS=true: Base retired Flashblocks on 2026-11-05; a head comes every 200 ms")
         feed = Feed(
-            chain.ws_rpc_url if live else None,
+            chain.ws_rpc_url if self._live() else None,
             self._rpc,
             options=FeedOptions(
                 chain.chain_id, chain.poll_interval_sec, chunk_blocks=detection.borrowers_index_chunk_blocks
@@ -176,6 +175,13 @@ class ActiveWorker:
         market = scene.mirror.market
         sources = await walk(scene.reader.multicall, market, feeds=self._settings.chain.chainlink_feeds)
         feed.watch(watched_addresses(scene.reader.contracts, market, sources))
+
+    async def _follow_sources(self, scene: Scene, shared: Shared, feed: Feed) -> None:
+        """Listen to new tokens and sources as soon as the market's configuration changed."""
+        while True:
+            await shared.sources.wait()
+            shared.sources.clear()
+            await patiently("the chain", lambda: self._find_sources(scene, feed))
 
     def _schedule(self, scene: Scene, shared: Shared, feed: Feed) -> AsyncIOScheduler:
         """Start what is done by the clock; a job that fails is logged by the scheduler and done again next time."""
@@ -218,6 +224,14 @@ class ActiveWorker:
                 await self._store.outbox.append([WorkerStopped("asked to stop", block)], time.time())
         except (StoreUnavailable, TimeoutError) as error:
             logger.warning("[worker] could not tell the bot that we stop: %s", error)
+
+    def _stale_after(self) -> float:
+        """Return STALE_HEAD_SEC; where heads come by polling, no less than two polls."""
+        chain, stale = self._settings.chain, self._settings.detection.stale_head_sec
+        return stale if self._live() else max(stale, 2 * chain.poll_interval_sec)
+
+    def _live(self) -> bool:
+        return self._settings.detection.use_realtime_hf and bool(self._settings.chain.ws_rpc_url)
 
     def _limits(self) -> Limits:
         execution = self._settings.execution

@@ -88,8 +88,9 @@ class Answers:
         pages = max(1, -(-len(ranked) // size))
         page = max(1, min(question.page, pages))
         rows = ranked[(page - 1) * size : page * size]
+        mirrored = self._scene.mirror.market.revision is not None  # else the chain itself was asked, at the head
         return WatchlistPage(
-            block=self._scene.mirror.block,
+            block=self._scene.mirror.block if mirrored else self.block(),
             page=page,
             pages=pages,
             total=len(ranked),

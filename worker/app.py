@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry
 
 from core.config import Settings
-from core.errors import ConfigError, LiquidbotError
+from core.errors import ConfigError, LiquidbotError, StoreUnavailable
 from core.launch import start_logging
 from core.ops.http import OpsServer
 from core.ops.metrics import WorkerMetrics
@@ -30,6 +30,8 @@ from worker.startup import patiently
 logger = logging.getLogger(__name__)
 
 LEASE = "worker"
+BUSY_SECONDS = 1.5
+"""How long one statement waits for another's lock. Whoever writes here tries again; a long wait would delay the end."""
 
 
 class Stopped(Exception):
@@ -85,7 +87,7 @@ async def _live(settings: Settings) -> None:
         http = OpsServer(settings.ops, metrics.registry, worker.checks(), lambda: worker.role)
         stack.push_async_callback(http.close)
         await http.start(settings.ops.worker_http_port, "WORKER_HTTP_PORT")
-        stack.push_async_callback(store.lease.release, LEASE, instance)
+        stack.push_async_callback(_let_go, store, instance)
         while True:
             worker.role = "standby"
             await take(store.lease, LEASE, instance, _say_standby)
@@ -101,13 +103,20 @@ async def _live(settings: Settings) -> None:
 
 
 async def _open_store(settings: Settings) -> SqliteStore:
-    store = await SqliteStore.open(settings.store.state_db)
+    store = await SqliteStore.open(settings.store.state_db, BUSY_SECONDS)
     try:
         await store.bind(f"{settings.chain.chain_id}:{settings.chain.pool_addresses_provider}")
     except BaseException:
         await store.close()
         raise
     return store
+
+
+async def _let_go(store: SqliteStore, instance: str) -> None:
+    try:
+        await store.lease.release(LEASE, instance)
+    except StoreUnavailable as error:
+        logger.warning("[worker] the lease could not be given back, it will run out: %s", error)
 
 
 def _say_standby() -> None:

@@ -51,6 +51,7 @@ class Shared:
     gas_price: int = 0
     head: Head | None = None
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
+    sources: asyncio.Event = field(default_factory=asyncio.Event)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
 
     def head_age(self) -> float:
@@ -136,6 +137,8 @@ class Pipeline:
 
     async def _walk(self, work: Work) -> None:
         look = await self._look(work)
+        if work.configuration:  # reserves or price sources may be others now
+            self._shared.sources.set()
         seen_at = time.time() - (time.monotonic() - work.heard_at)
         told = [self._begin(look, work, user, seen_at) for user in look.below]
         told += [self._requote(look, user) for user in look.changed]
@@ -174,10 +177,11 @@ class Pipeline:
     def _act(self, confirmed: Opportunity) -> Opportunity:
         market = self._mirror.market
         if market.revision is None:
-            return confirmed.to(State.SKIPPED, reason=SkipReason.UNKNOWN_REVISION)
-        position = self._mirror.positions.get(confirmed.user) or Position(confirmed.user)
-        quoted = rehearse(confirmed, market, position, self._shared.close_factor_mode, self._shared.gas_price)
-        decided = decide(quoted, self._shared.controls.dry_run, self._preflight(confirmed.user))
+            decided = confirmed.to(State.SKIPPED, reason=SkipReason.UNKNOWN_REVISION)
+        else:
+            position = self._mirror.positions.get(confirmed.user) or Position(confirmed.user)
+            quoted = rehearse(confirmed, market, position, self._shared.close_factor_mode, self._shared.gas_price)
+            decided = decide(quoted, self._shared.controls.dry_run, self._preflight(confirmed.user))
         if decided.reason is not None:
             self._metrics.skips.labels(reason=decided.reason).inc()
         return decided

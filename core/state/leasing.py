@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
 from core.errors import StoreUnavailable
 from core.state.ports import Lease
+
+logger = logging.getLogger(__name__)
 
 TTL_SECONDS = 10.0
 RENEW_SECONDS = 3.0
@@ -23,13 +26,14 @@ async def take(lease: Lease, name: str, holder: str, waiting: Callable[[], None]
     while True:
         try:
             token = await lease.acquire(name, holder, TTL_SECONDS, time.time())
-        except StoreUnavailable:
-            token = None
-        if token is not None:
-            return token
-        if not said:
-            waiting()
-            said = True
+        except StoreUnavailable as error:
+            logger.warning("[lease] %s cannot be taken now: %s", name, error)
+        else:
+            if token is not None:
+                return token
+            if not said:
+                waiting()
+                said = True
         await asyncio.sleep(RENEW_SECONDS / 3)
 
 
@@ -41,7 +45,8 @@ async def hold(lease: Lease, name: str, holder: str) -> None:
         asked_at = time.monotonic()
         try:
             token = await lease.acquire(name, holder, TTL_SECONDS, time.time())
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            logger.warning("[lease] %s cannot be renewed now: %s", name, error)
             token = 0 if time.monotonic() < good_until - RENEW_SECONDS else None
         if token is None:
             raise LeaseLost(name)

@@ -12,9 +12,9 @@ PHONE = ViewportSize(width=390, height=844)
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
+async def opened(browser: Browser, url: str, viewport: ViewportSize = PHONE, **options: Any) -> AsyncIterator[Page]:
     """Open the page in a phone's window, in light colours; `options` go to the browser's context."""
-    context = await browser.new_context(viewport=PHONE, color_scheme="light", **options)
+    context = await browser.new_context(viewport=viewport, color_scheme="light", **options)
     try:
         page = await context.new_page()
         await page.goto(url)

@@ -31,10 +31,12 @@ from core.domain.messages import (
     WatchlistPage,
     WorkerStarted,
     WorkerStopped,
+    WorkerWarned,
 )
-from core.domain.opportunity import Opportunity, State
+from core.domain.opportunity import Opportunity, SkipReason, State
 from core.domain.units import WAD
 from core.state.sqlite_store import SqliteStore
+from devnet.anvil import free_port
 from devnet.chain import Chain, ChainOptions
 from tests.nodes import NodeProxy
 from tests.processes import Process, run, settings_for, until
@@ -98,6 +100,26 @@ async def test_sigterm_ends_it_in_order(beating: Chain, tmp_path: Path, store: S
     assert (begun.chain_id, begun.revision, begun.dry_run) == (31337, 10, True)
     assert isinstance(stopped, WorkerStopped)
     assert stopped.reason == "asked to stop"
+
+
+async def test_sigterm_ends_it_while_it_waits_for_a_node(chain: Chain, tmp_path: Path) -> None:
+    environment = settings_for(chain, tmp_path, RPC_URL=f"http://127.0.0.1:{free_port()}")
+    async with Process.running(tmp_path, environment) as worker:
+        await worker.until_said("the chain does not answer, trying again")
+        assert await worker.end(seconds=3) == 0
+        assert "Traceback" not in worker.said
+
+
+async def test_sigterm_ends_it_while_the_store_is_locked(beating: Chain, tmp_path: Path, store: SqliteStore) -> None:
+    async with Process.running(tmp_path, settings_for(beating, tmp_path)) as worker:
+        await worker.until_role("active")
+        with closing(sqlite3.connect(tmp_path / "liquidbot.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert await worker.end() == 0
+            other.execute("ROLLBACK")
+        assert "Traceback" not in worker.said
+        assert "could not tell the bot that we stop" in worker.said
+    assert not any(isinstance(event, WorkerStopped) for event in await events(store))
 
 
 @pytest.mark.parametrize(
@@ -225,6 +247,9 @@ async def test_the_second_worker_stands_by_and_takes_over(beating: Chain, tmp_pa
             await second.until_role("standby")
             assert "another worker holds the lease on this store; standing by" in second.said
             assert (await second.ready())[0] == 200
+            async with Process.running(tmp_path, settings_for(beating, tmp_path)) as third:
+                await third.until_role("standby")
+                assert await third.end() == 0
             assert await first.end() == 0
             await second.until_role("active", 5)
             assert await second.end() == 0
@@ -321,3 +346,108 @@ async def test_what_the_settings_forbid_is_refused(beating: Chain, tmp_path: Pat
         assert isinstance(allowed, ControlsChanged)
         assert allowed.changes == ()
         assert await worker.end() == 0
+
+
+async def test_when_the_pool_becomes_unknown_it_goes_on_by_asking_the_chain(
+    chain: Chain, tmp_path: Path, store: SqliteStore
+) -> None:
+    async def states() -> dict[str, set[object]]:
+        found = await store.journal.opportunities()
+        return {"state": {o.state for o in found}, "reason": {o.reason for o in found}}
+
+    async def all_skipped() -> bool:
+        return await states() == {"state": {State.SKIPPED}, "reason": {SkipReason.UNKNOWN_REVISION}}
+
+    async def all_recovered() -> bool:
+        return (await states())["state"] == {State.RECOVERED}
+
+    async def warned() -> bool:
+        return any(isinstance(event, WorkerWarned) and event.code == "revision" for event in await events(store))
+
+    snapshot = await chain.snapshot()
+    price = await chain.feeds.answer("ETH")
+    async with Process.running(tmp_path, settings_for(chain, tmp_path)) as worker:
+        await worker.until_role("active")
+        await chain.set_price("ETH", factor="0.9")
+        before = await until_found(store, 2)
+        assert any(o.state is State.REHEARSED for o in before)
+        await chain.upgrade_pool_to_unknown_revision()
+        await until(warned)
+        assert "a contract of the market was replaced: finding everything again" in worker.said
+        await worker.until_role("active")
+        await until(all_skipped)
+        assert {o.id for o in await store.journal.opportunities()} == {o.id for o in before}
+        await chain.set_price("ETH", factor="0.8")
+        await chain.increase_time(60)
+        more = await until_found(store, len(before) + 1)
+        assert {o.episode for o in more[len(before) :]}.isdisjoint({o.episode for o in before})
+        await until(all_skipped)
+        status = await answer(store, AskStatus())
+        assert isinstance(status, StatusReport)
+        assert (status.revision, status.borrowers) == (99, len(chain.borrowers))
+        page = await answer(store, AskWatchlist(1))
+        assert isinstance(page, WatchlistPage)
+        assert page.block > before[0].block
+        told = await events(store)
+        seen = len(told)
+        for _ in range(3):
+            await chain.increase_time(1)
+        await asyncio.sleep(0.5)
+        assert len(await events(store)) == seen
+        await chain.set_price("ETH", answer=price)
+        await chain.increase_time(60)
+        await until(all_recovered)
+        assert await worker.end() == 0
+    await chain.revert(snapshot)
+    told = await events(store)
+    assert [type(event) for event in told if isinstance(event, (WorkerStarted, WorkerStopped))] == [
+        WorkerStarted,
+        WorkerStarted,
+        WorkerStopped,
+    ]
+
+
+async def test_who_loses_the_lease_stands_by_without_a_word_and_comes_back(
+    beating: Chain, tmp_path: Path, store: SqliteStore
+) -> None:
+    async with Process.running(tmp_path, settings_for(beating, tmp_path)) as worker:
+        await worker.until_role("active")
+        with closing(sqlite3.connect(tmp_path / "liquidbot.db")) as thief, thief:
+            thief.execute("UPDATE lease SET holder = 'another', token = token + 1, expires_at = ?", (time.time() + 4,))
+        await worker.until_said("the lease is lost: another worker acts now, this one stands by", 5)
+        assert not any(isinstance(event, WorkerStopped) for event in await events(store))
+        await worker.until_role("active")
+        assert await worker.end() == 0
+    kinds = [type(event) for event in await events(store)]
+    assert kinds == [WorkerStarted, WorkerStarted, WorkerStopped]
+
+
+async def test_between_two_polls_it_stays_ready(beating: Chain, tmp_path: Path) -> None:
+    environment = settings_for(beating, tmp_path, WS_RPC_URL="", POLL_INTERVAL_SEC="1.2", STALE_HEAD_SEC="1")
+    async with Process.running(tmp_path, environment) as worker:
+        await worker.until_role("active")
+        for _ in range(15):
+            assert (await worker.ready())[0] == 200
+            await asyncio.sleep(0.1)
+        assert await worker.end() == 0
+
+
+async def test_a_new_aggregator_is_listened_to_once_the_market_says_that_something_changed(
+    chain: Chain, tmp_path: Path
+) -> None:
+    snapshot, feed = await chain.snapshot(), chain.feeds.by_name["BTC"]
+    async with NodeProxy.running(chain.http_url) as proxy:
+        environment = settings_for(chain, tmp_path, RPC_URL=proxy.http_url, WS_RPC_URL=proxy.ws_url)
+        async with Process.running(tmp_path, environment) as worker:
+            await worker.until_role("active")
+            subscribed = proxy.asked["ws:eth_subscribe"]
+            await chain.add_aggregator("BTC")
+            await chain.set_protocol_fee("AAVE", 1_100)
+
+            async def subscribes_again() -> bool:
+                return proxy.asked["ws:eth_subscribe"] > subscribed
+
+            await until(subscribes_again)
+            assert await worker.end() == 0
+    chain.feeds.by_name["BTC"] = feed
+    await chain.revert(snapshot)

@@ -13,6 +13,8 @@ from core.domain.units import Address, BaseUsd, TokenAmount
 LIQUIDATION_GAS = 416_000
 """The most that a liquidationCall without bad debt was measured to use on the v3.6 contracts; swap not included."""
 
+PRICE_MISSING = "price_missing"
+
 WRAPPED_ETHER = Address("0x4200000000000000000000000000000000000006")
 """The predeploy that every OP-stack chain has; its price turns gas into USD."""
 
@@ -26,7 +28,10 @@ def rehearse(
     """
     if not position.has_debt:
         return opportunity.to(State.SKIPPED, reason=SkipReason.DEBT_ZERO)
-    quote = best_quote(market, position, market.timestamp, mode)
+    try:
+        quote = best_quote(market, position, market.timestamp, mode)
+    except LookupError:
+        return opportunity.to(State.SKIPPED, reason=SkipReason.NO_LIQUIDATION, note=PRICE_MISSING)
     if isinstance(quote, QuoteRefusal):
         return opportunity.to(State.SKIPPED, reason=SkipReason.NO_LIQUIDATION, note=quote.value)
     return replace(opportunity.to(State.QUOTED), quote=_told(quote, market, gas_price))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ SECRET = "s3cr3t-never-to-be-seen"
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Run each test where no setting is set and no .env lies about."""
     for name in [name for name in os.environ if name.upper() in NAMES]:
         monkeypatch.delenv(name)
@@ -233,7 +232,7 @@ def test_what_is_set_for_a_later_version_is_named(environment: pytest.MonkeyPatc
 def test_settings_do_not_change_afterwards() -> None:
     settings = Settings.load()
     with pytest.raises(ValueError, match="frozen"):
-        settings.chain.chain_id = 2  # type: ignore[misc]
+        settings.chain.chain_id = 2
 
 
 def test_the_example_is_the_defaults_in_the_order_of_the_sections(

@@ -65,7 +65,11 @@ def test_what_the_pool_would_refuse_is_skipped_with_its_reason() -> None:
         SkipReason.NO_LIQUIDATION,
         "reserve_paused",
     )
-    gone = rehearse(confirmed(at, of), at, Position(of.user), CloseFactorMode.AUTO, GWEI)
+    del (prices := dict(at.prices))[USDC]
+    at.prices = prices
+    unpriced = rehearse(confirmed(market(), of), at, of, CloseFactorMode.AUTO, GWEI)
+    assert (unpriced.state, unpriced.note) == (State.SKIPPED, "price_missing")
+    gone = rehearse(confirmed(market(), of), at, Position(of.user), CloseFactorMode.AUTO, GWEI)
     assert (gone.state, gone.reason) == (State.SKIPPED, SkipReason.DEBT_ZERO)
 
 
