@@ -85,16 +85,16 @@ class ActiveWorker:
         shared = self._shared = await patiently("the store", lambda: self._begin(scene))
         pipeline = await patiently("the store", lambda: self._pipeline(scene, shared))
         pipeline.begin_at(scene.head)
-        feed = await patiently("the chain", lambda: self._feed(scene))
+        feed = self._feed(scene)
         answers = Answers(self._settings, shared, scene, self._store.journal)
         desk = CommandDesk(self._store, self._limits(), self._take_over, answers.block, answers.to)
-        scheduler = self._schedule(scene, shared, feed)
+        scheduler = self._schedule(scene, shared)
         self.role = "active"
         group.create_task(feed.run(pipeline, scene.head), name="feed")
         group.create_task(pipeline.run(), name="pipeline")
         group.create_task(desk.run(), name="commands")
         group.create_task(self._until_replaced(shared), name="replaced")
-        group.create_task(self._follow_sources(scene, shared, feed), name="sources")
+        group.create_task(self._follow_sources(scene, shared), name="sources")
         try:
             await asyncio.Event().wait()
         finally:
@@ -149,7 +149,7 @@ class ActiveWorker:
             return ChainSweep(scene.reader, scene.watch_list, scene.borrowers, limits, count)
         return RealTimeHF(scene.mirror, scene.reader, limits, count)
 
-    async def _feed(self, scene: Scene) -> Feed:
+    def _feed(self, scene: Scene) -> Feed:
         chain, detection = self._settings.chain, self._settings.detection
         if not self._live():
             logger.warning(
@@ -167,23 +167,33 @@ class ActiveWorker:
             ),
             observe=self._metrics.rpc_request,
         )
-        await self._find_sources(scene, feed)
+        mirror = scene.mirror
+
+        def listen() -> None:
+            feed.watch(watched_addresses(scene.reader.contracts, mirror.market, mirror.sources))
+
+        mirror.on_sources = listen
+        listen()
         return feed
 
-    async def _find_sources(self, scene: Scene, feed: Feed) -> None:
-        """Walk the price sources and listen to whoever emits; an aggregator can change without an event."""
-        market = scene.mirror.market
-        sources = await walk(scene.reader.multicall, market, feeds=self._settings.chain.chainlink_feeds)
-        feed.watch(watched_addresses(scene.reader.contracts, market, sources))
+    async def _find_sources(self, scene: Scene) -> None:
+        """Walk the price sources beside the mirror's: an aggregator can change without an event."""
+        mirror = scene.mirror
+        sources = await walk(scene.reader.multicall, mirror.market, feeds=self._settings.chain.chainlink_feeds)
+        if mirror.market.revision is None:
+            mirror.sources = sources
+            mirror.on_sources()
+        elif sources.watched != mirror.sources.watched:
+            mirror.distrust_sources()
 
-    async def _follow_sources(self, scene: Scene, shared: Shared, feed: Feed) -> None:
+    async def _follow_sources(self, scene: Scene, shared: Shared) -> None:
         """Listen to new tokens and sources as soon as the market's configuration changed."""
         while True:
             await shared.sources.wait()
             shared.sources.clear()
-            await patiently("the chain", lambda: self._find_sources(scene, feed))
+            await patiently("the chain", lambda: self._find_sources(scene))
 
-    def _schedule(self, scene: Scene, shared: Shared, feed: Feed) -> AsyncIOScheduler:
+    def _schedule(self, scene: Scene, shared: Shared) -> AsyncIOScheduler:
         """Start what is done by the clock; a job that fails is logged by the scheduler and done again next time."""
         scheduler = AsyncIOScheduler(
             job_defaults={"misfire_grace_time": MISFIRE_SECONDS, "coalesce": True, "max_instances": 1}
@@ -193,7 +203,7 @@ class ActiveWorker:
         scheduler.add_job(
             self._ask_gas_price, "interval", seconds=GAS_PRICE_SECONDS, args=[shared], next_run_time=at_once
         )
-        scheduler.add_job(self._find_sources, "interval", seconds=SOURCES_SECONDS, args=[scene, feed])
+        scheduler.add_job(self._find_sources, "interval", seconds=SOURCES_SECONDS, args=[scene])
         scheduler.start()
         return scheduler
 

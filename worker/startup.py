@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from core.state.ports import Borrowers
 from worker.chain.aave import AaveReader
 from worker.chain.jsonrpc import backoff, retryable
 from worker.chain.logs import Head, head
+from worker.chain.oracles import verify_prices, walk
 from worker.chain.rpc import HttpRpc, jitter
 from worker.collectors.borrowers import DiscoveryLimits, discover_borrowers, read_borrowers_file
 from worker.detection.bootstrap_scan import Progress, ScanLimits, scan
@@ -68,7 +69,7 @@ async def set_scene(settings: Settings, rpc: HttpRpc, store: Borrowers, progress
     at = await head(rpc)
     if at is None:
         raise RpcUnavailable(f"{rpc.name} has no latest block")
-    mirror = Mirror(reader, await reader.load_market(at.number))
+    mirror = await _begin_mirror(reader, at.number, chain.chainlink_feeds)
     borrowers = await find_borrowers(settings, reader, mirror.market, store, progress)
     watch_list = ActiveRiskSet(detection.riskset_max_users, detection.candidate_max)
     limits = ScanLimits(detection.min_debt_base, detection.hf_threshold_start_wad)
@@ -84,6 +85,14 @@ async def set_scene(settings: Settings, rpc: HttpRpc, store: Borrowers, progress
     if mirror.market.revision is not None:
         await mirror.load(borrowers, progress)
     return Scene(reader, mirror, watch_list, borrowers, at)
+
+
+async def _begin_mirror(reader: AaveReader, block: int, feeds: Sequence[tuple[str, Address]]) -> Mirror:
+    """Return a mirror of the market at a block, without accounts; prices that we get wrong are asked of the oracle."""
+    market = await reader.load_market(block)
+    sources = await walk(reader.multicall, market, block, feeds)
+    await verify_prices(reader, market, sources.book, block)
+    return Mirror(reader, market, sources, feeds)
 
 
 async def find_borrowers(

@@ -54,7 +54,7 @@ class Mirror:
         self._waiting: list[Log] | None = None
         self._moved: set[Address] = set()
         self._recompute = True
-        self._grid = HFGrid()
+        self.grid = HFGrid()
         self._calculator = HFCalculator()
         self.last_log_block = market.block
 
@@ -211,12 +211,12 @@ class Mirror:
 
     def _bring_grid_up(self) -> None:
         if self._recompute:
-            self._grid.rebuild(self.positions.values(), self.market)
+            self.grid.rebuild(self.positions.values(), self.market)
         else:
             for user in self._moved:
-                self._grid.put(self.positions.get(user) or Position(user), self.market)
+                self.grid.put(self.positions.get(user) or Position(user), self.market)
         self._moved, self._recompute = set(), False
-        self._grid.reprice(self.market, self.market.timestamp)
+        self.grid.reprice(self.market, self.market.timestamp)
 
     def _set(self, position: Position) -> None:
         self._moved.add(position.user)
@@ -253,7 +253,7 @@ class Mirror:
         An account whose figures cannot be computed is among them with None: the chain has to be asked.
         """
         found: dict[Address, UserAccountData | None] = {}
-        for user in self._grid.below(health_factor / WAD, min_debt):
+        for user in self.grid.below(health_factor / WAD, min_debt):
             mine = self.figures(user)
             if mine is None or (mine.health_factor < health_factor and mine.total_debt_base >= min_debt):
                 found[user] = mine
