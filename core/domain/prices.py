@@ -1,12 +1,12 @@
 """Every reserve's price, computed from the tree of contracts that AaveOracle reads it through.
 
 Events move the tree, and the clock does: `timed` says what and when. What is not understood keeps its last answer until
-it is asked again: `polled` says which prices depend on that.
+it is asked again, once per timestamp: `polled` says which prices depend on that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from core.domain.dual_aggregator import DualAggregator, DualEvent
@@ -44,7 +44,11 @@ class PriceBook:
             address: frozenset(reserve_id for reserve_id, found in reached.items() if address in found)
             for address in tree.nodes
         }
-        self._polled = _polled(tree.nodes, reached)
+        self._polled = frozenset(
+            reserve_id
+            for reserve_id, found in reached.items()
+            if any(isinstance(tree.nodes[address], Polled) for address in found)
+        )
 
     @classmethod
     def of(cls, tree: PriceTree) -> PriceBook:
@@ -98,14 +102,15 @@ class PriceBook:
         return self._above.get(address, _NO_RESERVES)
 
     def price(self, reserve_id: int, now: int) -> BaseUsd | None:
-        """Return a reserve's price in a block of timestamp `now`; None where there is none above zero.
+        """Return a reserve's price in a block of timestamp `now`; None where its source gives none above zero.
 
         There AaveOracle goes on to its fallback oracle, which is not followed.
         """
         if reserve_id in self._told:
-            return BaseUsd(self._told[reserve_id]) if self._told[reserve_id] > 0 else None
-        root = self._tree.roots.get(reserve_id)
-        answer = 0 if root is None else self._reader(now).answer(root)
+            answer = self._told[reserve_id]
+        else:
+            root = self._tree.roots.get(reserve_id)
+            answer = 0 if root is None else self._reader(now).answer(root)
         return BaseUsd(answer) if answer > 0 else None
 
     def prices(self, now: int) -> dict[int, BaseUsd]:
@@ -135,7 +140,7 @@ class PriceBook:
         self._told |= prices
 
     def hear(self, address: Address, answer: int) -> frozenset[int]:
-        """Take what a polled contract answered and return the reserves whose price moved by it."""
+        """Take what a polled contract answered; return the reserves whose price moved by it."""
         node = self._tree.nodes.get(address)
         if not isinstance(node, Polled) or node.answer == answer:
             return _NO_RESERVES
@@ -150,10 +155,6 @@ class PriceBook:
         if self._present is None or self._present.now != now:
             self._present = Reader(self._tree.nodes, now)
         return self._present
-
-
-def _polled(nodes: Mapping[Address, Node], reached: Mapping[int, Iterable[Address]]) -> frozenset[int]:
-    return frozenset(id_ for id_, found in reached.items() if any(isinstance(nodes[each], Polled) for each in found))
 
 
 def _emits(node: Node) -> bool:

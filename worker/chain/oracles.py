@@ -81,33 +81,29 @@ async def verify_prices(
 ) -> frozenset[int]:
     """Compare every price with AaveOracle's at the block; distrust those that differ, and return them.
 
-    A distrusted price is asked of the oracle from then on. Logs up to that block have to be in the book.
+    A distrusted price is asked of the oracle from then on. The book has to stand at that block: with all logs up to it,
+    and with what is polled asked there.
     """
     told = await _oracle_prices(multicall, oracle, market.reserves.values(), block)
-    timestamp = await timestamp_of(multicall, block)
-    wrong = book.differing(told, timestamp) - book.distrusted
+    now = await timestamp_of(multicall, block)
+    wrong = book.differing(told, now) - book.distrusted
     for id_ in sorted(wrong):
-        ours = book.price(id_, timestamp)
-        log.warning(
-            "[prices] %s is %d by the oracle but %s by its sources at block %d: only the oracle is asked from now on",
-            market.reserves[id_].symbol,
-            told[id_],
-            ours,
-            block,
-        )
+        symbol, ours = market.reserves[id_].symbol, book.price(id_, now)
+        text = "[prices] %s is %d by the oracle but %s by its sources at block %d: only the oracle is asked from now on"
+        log.warning(text, symbol, told[id_], ours, block)
     book.distrust({id_: told[id_] for id_ in wrong})
     return wrong
 
 
 def ask_polled(reading: Reading, book: PriceBook, oracle: Address, market: Market) -> None:
-    """Add to a reading what has to be asked of the chain anew in every second, to be put into the book."""
+    """Add to a reading what has to be asked anew in every block of another timestamp, to be put into the book."""
     for address, node in book.polled_nodes.items():
 
         def hear(answers: Answers, address: Address = address) -> None:
             book.hear(address, 0 if answers[0] is None else codec.signed(codec.uint_at(answers[0])))
 
-        rated = node.ratio_of is not None
-        reading.ask([(node.ratio_of or address, SELECTORS["getRatio" if rated else "latestAnswer"])], hear)
+        question = SELECTORS["getRatio" if node.ratio_of else "latestAnswer"]
+        reading.ask([(node.ratio_of or address, question)], hear)
     for id_ in book.distrusted & market.reserves.keys():
 
         def tell(answers: Answers, id_: int = id_) -> None:
