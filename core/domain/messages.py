@@ -141,7 +141,23 @@ class AskSettings:
     """Ask for the worker's effective settings."""
 
 
-Question: TypeAlias = AskStatus | AskWatchlist | AskSettings
+@dataclass(frozen=True, slots=True)
+class PriceMove:
+    """Hold a change of one asset's price in bps: -800 is -8 %. ETH and BTC stand for all that is wrapped of them."""
+
+    asset: str
+    change_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskWhatIf:
+    """Ask who would be liquidatable if prices moved; the answer names the `top` accounts that would pay most."""
+
+    moves: tuple[PriceMove, ...]
+    top: int = 10
+
+
+Question: TypeAlias = AskStatus | AskWatchlist | AskSettings | AskWhatIf
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +171,55 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionScore:
+    """Say how one scenario's predictions did: how many were scored at their horizon's end, and what became of them.
+
+    `came_true` includes `early`; of the rest those not yet known to be `late` or `false` wait one more horizon.
+    `foretold` counts crossings that it had predicted; `brier` is the mean squared error of its probability.
+    """
+
+    scenario: str
+    scored: int
+    came_true: int
+    early: int
+    late: int
+    false: int
+    foretold: int
+    brier: float
+
+    @property
+    def precision(self) -> float:
+        """Return the share of scored predictions that came true; 0 before the first."""
+        return self.came_true / self.scored if self.scored else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionReport:
+    """Hold the predictive report card: all crossings below 1, how many any scenario had foretold, and each scenario."""
+
+    crossings: int
+    foretold: int
+    open: int
+    scores: tuple[PredictionScore, ...] = ()
+
+    @property
+    def recall(self) -> float:
+        """Return the share of crossings that were foretold; 0 before the first."""
+        return self.foretold / self.crossings if self.crossings else 0.0
+
+    @property
+    def brier(self) -> float:
+        """Return the mean squared error over all scenarios' predictions; 0 before the first."""
+        scored = sum(score.scored for score in self.scores)
+        return sum(score.brier * score.scored for score in self.scores) / scored if scored else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Say how the worker is. `bands` counts watched accounts below each health factor; `day` counts the last 24 h."""
+    """Say how the worker is. `bands` counts watched accounts below each health factor; `day` counts the last 24 h.
+
+    `prediction` is None where nothing is predicted.
+    """
 
     role: str
     version: str
@@ -175,6 +238,7 @@ class StatusReport:
     latency: Latency
     day: tuple[tuple[str, int], ...]
     warnings: tuple[str, ...] = ()
+    prediction: PredictionReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +278,54 @@ class SettingsReport:
     rows: tuple[SettingRow, ...]
 
 
-Answer: TypeAlias = StatusReport | WatchlistPage | SettingsReport
+@dataclass(frozen=True, slots=True)
+class WhatIfAccount:
+    """Hold one account that would cross: its health factor now and then (Wad), its debt then, what it would pay."""
+
+    user: Address
+    health_factor_now: Wad
+    health_factor_then: Wad
+    total_debt_base: BaseUsd
+    bonus_base: BaseUsd
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfStep:
+    """Hold how many accounts would cross, and what they would owe, if all named prices moved by `change_bps`.
+
+    A figure for a plot: in floats, where everything else in the report is exact.
+    """
+
+    change_bps: int
+    accounts: int
+    debt_base: BaseUsd
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfReport:
+    """Say who would be liquidatable, as of `block`, if the prices of the reserves `moved` changed.
+
+    `accounts` cross: they are not below 1 now and would be, owing at least `min_debt_base`. `bonus_base` is what the
+    best liquidation of each pays before gas and swap, over the `quoted` ones with the largest debts. `already_below`
+    are so without the move; `not_valued` lack a price. `refusal` says why there is no answer, or is empty.
+    """
+
+    block: int
+    moves: tuple[PriceMove, ...]
+    moved: tuple[str, ...] = ()
+    min_debt_base: BaseUsd = BaseUsd(0)
+    accounts: int = 0
+    debt_base: BaseUsd = BaseUsd(0)
+    bonus_base: BaseUsd = BaseUsd(0)
+    quoted: int = 0
+    already_below: int = 0
+    not_valued: int = 0
+    top: tuple[WhatIfAccount, ...] = ()
+    ladder: tuple[WhatIfStep, ...] = ()
+    refusal: str = ""
+
+
+Answer: TypeAlias = StatusReport | WatchlistPage | SettingsReport | WhatIfReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +351,11 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
         AskStatus,
         AskWatchlist,
         AskSettings,
+        AskWhatIf,
         StatusReport,
         WatchlistPage,
         SettingsReport,
+        WhatIfReport,
     )
 }
 
