@@ -31,7 +31,7 @@ EMITTERS = {
     "GHO": set[str](),
     "syrupUSDC": {"USDC", "syrupUSDC/USDC"},
 }
-SILENT = {"GHO", "LBTC"}
+SILENT = {"LBTC"}
 
 
 @pytest.fixture

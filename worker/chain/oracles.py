@@ -17,6 +17,7 @@ from core.domain.prices import PriceBook
 from core.domain.units import Address
 from core.errors import ConfigError
 from worker.chain import codec, words
+from worker.chain.aave import AaveReader
 from worker.chain.contracts import Contracts
 from worker.chain.multicall import Block, Multicall
 from worker.chain.price_nodes import SELECTORS
@@ -76,16 +77,14 @@ async def walk(
     )
 
 
-async def verify_prices(
-    multicall: Multicall, oracle: Address, market: Market, book: PriceBook, block: int
-) -> frozenset[int]:
+async def verify_prices(reader: AaveReader, market: Market, book: PriceBook, block: int) -> frozenset[int]:
     """Compare every price with AaveOracle's at the block; distrust those that differ, and return them.
 
     A distrusted price is asked of the oracle from then on. The book has to stand at that block: with all logs up to it,
     and with what is polled asked there.
     """
-    told = await _oracle_prices(multicall, oracle, market.reserves.values(), block)
-    now = await timestamp_of(multicall, block)
+    told = await _oracle_prices(reader, market.reserves.values(), block)
+    now = await timestamp_of(reader.multicall, block)
     wrong = book.differing(told, now) - book.distrusted
     for id_ in sorted(wrong):
         symbol, ours = market.reserves[id_].symbol, book.price(id_, now)
@@ -119,9 +118,7 @@ def watched_addresses(contracts: Contracts, market: Market, sources: PriceSource
     return frozenset(fixed | tokens) | sources.watched
 
 
-async def _oracle_prices(
-    multicall: Multicall, oracle: Address, reserves: Iterable[Reserve], block: int
-) -> dict[int, int]:
+async def _oracle_prices(reader: AaveReader, reserves: Iterable[Reserve], block: int) -> dict[int, int]:
     found: dict[int, int] = {}
     reading = Reading()
     for reserve in reserves:
@@ -129,8 +126,8 @@ async def _oracle_prices(
         def take(answers: Answers, id_: int = reserve.id) -> None:
             found[id_] = words.price(answers[0]) or 0
 
-        reading.ask([words.price_call(oracle, reserve.asset)], take)
-    await reading.read(multicall, block)
+        reading.ask([words.price_call(reader.contracts.oracle, reserve.asset)], take)
+    await reading.read(reader.multicall, block)
     return found
 
 
