@@ -6,7 +6,7 @@ seconds too. Every method raises StoreUnavailable when the store cannot answer n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 from core.domain.controls import Controls
 from core.domain.messages import Answer, Command, Event, Question, Unknown
 from core.domain.opportunity import Opportunity, State
-from core.domain.units import Address
+from core.domain.units import Address, ScaledAmount
 
 # Written by the worker
 
@@ -87,6 +87,38 @@ class Borrowers(Protocol):
 
     async def all(self) -> list[Address]:
         """Return every known borrower, in the order of discovery."""
+        ...
+
+
+class Snapshots(Protocol):
+    """Keep the mirror's last snapshot, so that a restart need not read every account again."""
+
+    async def save(self, block: int, body: bytes) -> None:
+        """Keep this snapshot instead of the last; written in pieces, so that nobody waits long for the store."""
+        ...
+
+    async def latest(self) -> tuple[int, bytes] | None:
+        """Return the last complete snapshot and its block, or None."""
+        ...
+
+
+DebtKey = tuple[Address, Address]
+"""A reserve's asset and an account that owes in it."""
+
+
+class BorrowersIndexStore(Protocol):
+    """Remember who owes how much in each reserve, and up to which block the logs are in it."""
+
+    async def indexed_to(self) -> int | None:
+        """Return the block of the last save, or None before the first."""
+        ...
+
+    async def save(self, changes: Mapping[DebtKey, ScaledAmount], to_block: int) -> None:
+        """Set scaled debts (0 takes one out) and the mark to `to_block`, in one transaction."""
+        ...
+
+    async def load(self) -> dict[DebtKey, ScaledAmount]:
+        """Return all debts, in no order."""
         ...
 
 
@@ -338,6 +370,8 @@ class Store(Protocol):
     outbox: Outbox
     controls: ControlStore
     borrowers: Borrowers
+    borrowers_index: BorrowersIndexStore
+    snapshots: Snapshots
     mailbox: Mailbox
     queries: Queries
     inbox: Inbox

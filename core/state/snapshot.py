@@ -1,8 +1,7 @@
-"""The mirror as bytes: what a restart needs instead of reading every account again.
+"""Positions as bytes: what a restart needs instead of reading every account again.
 
-Compressed JSON lines: a header with block, reserves and e-modes, then a thousand positions a line. Packing pauses
-between lines, so that it never holds the event loop for long; positions are immutable, so what is packed is what was
-there when it began.
+Compressed JSON lines: a header, then a thousand positions a line. Packing pauses between lines, so that it never holds
+the event loop for long; positions are immutable, so what is packed is what was there when it began.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import asyncio
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from core.domain.market import EModeCategory, Market, Reserve, Revision
 from core.domain.position import Position
+from core.domain.units import Address
 
 VERSION = 1
 ROWS_A_LINE = 1_000
@@ -23,18 +22,25 @@ ROWS_A_LINE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Hold a market and its positions, exact at the end of a block with this hash; prices are not kept."""
+    """Hold positions as of a block with this hash.
 
-    market: Market
+    `unsettled` are accounts that logs touched so shortly before that some of them may have been late or early: their
+    positions are not to be trusted.
+    """
+
+    block: int
     block_hash: str
-    positions: list[Position]
+    revision: int
+    unsettled: tuple[Address, ...]
+    positions: Sequence[Position]
 
 
-async def pack(market: Market, block_hash: str, positions: Sequence[Position]) -> bytes:
-    """Return the mirror as bytes."""
+async def pack(snapshot: Snapshot) -> bytes:
+    """Return a snapshot as bytes."""
     packer = zlib.compressobj(level=1)
-    parts = [packer.compress(_header(market, block_hash))]
-    for line in _lines(positions):
+    header = [VERSION, snapshot.block, snapshot.block_hash, snapshot.revision, snapshot.unsettled]
+    parts = [packer.compress(json.dumps(header).encode() + b"\n")]
+    for line in _lines(snapshot.positions):
         parts.append(packer.compress(line))
         await asyncio.sleep(0)
     return b"".join((*parts, packer.flush()))
@@ -43,34 +49,14 @@ async def pack(market: Market, block_hash: str, positions: Sequence[Position]) -
 def unpack(body: bytes) -> Snapshot:
     """Return what was packed; raise ValueError for what this version cannot read."""
     try:
-        header, *lines = zlib.decompress(body).splitlines()
-        head = json.loads(header)
-        if head["v"] != VERSION:
-            raise ValueError(f"a snapshot of version {head['v']}; this program reads version {VERSION}")
-        market = Market(
-            revision=Revision(head["revision"]),
-            reserves={row["id"]: Reserve(**row) for row in head["reserves"]},
-            e_modes={row["id"]: EModeCategory(**row) for row in head["e_modes"]},
-            block=head["block"],
-            timestamp=head["timestamp"],
-        )
-        positions = [_position(row) for line in lines for row in json.loads(line)]
-    except (zlib.error, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"the snapshot is damaged: {error!r}") from error
-    return Snapshot(market, head["hash"], positions)
-
-
-def _header(market: Market, block_hash: str) -> bytes:
-    head = {
-        "v": VERSION,
-        "revision": market.revision,
-        "block": market.block,
-        "hash": block_hash,
-        "timestamp": market.timestamp,
-        "reserves": [asdict(reserve) for reserve in market.reserves.values()],
-        "e_modes": [asdict(category) for category in market.e_modes.values()],
-    }
-    return json.dumps(head).encode() + b"\n"
+        lines = zlib.decompress(body).splitlines()
+        version, block, block_hash, revision, unsettled = json.loads(lines[0])
+        positions = [_position(row) for line in lines[1:] for row in json.loads(line)]
+    except (zlib.error, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"the snapshot cannot be read: {error!r}") from error
+    if version != VERSION:
+        raise ValueError(f"the snapshot is of version {version}; this program reads version {VERSION}")
+    return Snapshot(block, block_hash, revision, tuple(unsettled), positions)
 
 
 def _lines(positions: Sequence[Position]) -> Iterator[bytes]:

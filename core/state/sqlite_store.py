@@ -8,6 +8,7 @@ from core.errors import StoreMismatch
 from core.state.ports import (
     Bell,
     Borrowers,
+    BorrowersIndexStore,
     Confirmations,
     ControlStore,
     Deliveries,
@@ -18,13 +19,15 @@ from core.state.ports import (
     Outbox,
     Presences,
     Queries,
+    Snapshots,
 )
 from core.state.sqlite.bot_ports import SqliteConfirmations, SqliteInbox, SqliteMailbox, SqliteQueries
 from core.state.sqlite.database import Database
 from core.state.sqlite.delivery_ports import SqliteDeliveries
+from core.state.sqlite.index_port import SqliteBorrowersIndex
 from core.state.sqlite.migrations import BUSY_SECONDS
 from core.state.sqlite.shared_ports import SqliteBell, SqliteLease, SqlitePresences, Watch
-from core.state.sqlite.worker_ports import SqliteBorrowers, SqliteControls, SqliteJournal, SqliteOutbox
+from core.state.sqlite.worker_ports import SqliteBorrowers, SqliteControls, SqliteJournal, SqliteOutbox, SqliteSnapshots
 
 
 class SqliteStore:
@@ -38,6 +41,8 @@ class SqliteStore:
         self.outbox: Outbox = SqliteOutbox(database)
         self.controls: ControlStore = SqliteControls(database)
         self.borrowers: Borrowers = SqliteBorrowers(database)
+        self.borrowers_index: BorrowersIndexStore = SqliteBorrowersIndex(database)
+        self.snapshots: Snapshots = SqliteSnapshots(database)
         self.mailbox: Mailbox = SqliteMailbox(database)
         self.queries: Queries = SqliteQueries(database)
         self.inbox: Inbox = SqliteInbox(database)

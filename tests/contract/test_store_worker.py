@@ -1,4 +1,4 @@
-"""What the worker writes: journal, outbox, controls, borrowers."""
+"""What the worker writes: journal, outbox, controls, borrowers, snapshots."""
 
 from __future__ import annotations
 
@@ -189,3 +189,10 @@ async def test_an_empty_chunk_moves_the_mark(store: Store) -> None:
     assert await store.borrowers.discovered_to() == 0
     await store.borrowers.add([], to_block=2_000)
     assert await store.borrowers.discovered_to() == 2_000
+
+
+async def test_the_last_snapshot_is_kept_whole_and_alone(store: Store, other: Store) -> None:
+    assert await store.snapshots.latest() is None
+    for block, body in ((7, b"a" * 700_000), (9, b"short"), (9, b"b" * 300_000)):
+        await store.snapshots.save(block, body)
+        assert await other.snapshots.latest() == (block, body)

@@ -18,6 +18,7 @@ from core.domain.market import Market
 from core.domain.position import Position
 from core.domain.units import WAD, Address, BaseUsd, Wad
 from core.risk.hf_grid import HFGrid
+from core.state.snapshot import Snapshot
 from worker.chain.aave import AaveReader
 from worker.chain.decode import Decoder
 from worker.chain.logs import Log
@@ -28,6 +29,9 @@ from worker.detection.stale import ReadMarks, Stale
 logger = logging.getLogger(__name__)
 
 LOAD_BATCH = 500
+UNSETTLED_BLOCKS = 64
+"""Logs of a block may come late, and a reorganisation may take some back: so far back an account is read again."""
+TOUCHED_KEPT = 10_000
 POSITION_EVENTS = get_args(PositionEvent)
 PRICE_EVENTS = get_args(PriceEvent)
 
@@ -47,8 +51,9 @@ class Mirror:
         self.on_sources: Callable[[], None] = lambda: None
         self.positions: dict[Address, Position] = {}
         self.listeners: list[Callable[[Event, Log], None]] = []
-        self._start = market.block
+        self._accounts_at = market.block
         self._marks = ReadMarks(market.block)
+        self._touched: dict[Address, int] = {}
         self._stale = Stale()
         self._decoder = Decoder(market.reserves)
         self._waiting: list[Log] | None = None
@@ -78,6 +83,18 @@ class Mirror:
         for position in positions:
             self._set(position)
 
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take positions of an earlier block; logs after it are to be heard next, and what is unsettled is read."""
+        self._accounts_at = snapshot.block
+        self.take(snapshot.positions)
+        self._stale.users.update(snapshot.unsettled)
+
+    def snapshot(self, block: int, block_hash: str) -> Snapshot:
+        """Return all positions as of a block that was heard just now."""
+        unsettled = [user for user, at in self._touched.items() if at > block - UNSETTLED_BLOCKS]
+        revision = int(self.market.revision or 0)
+        return Snapshot(block, block_hash, revision, (*unsettled, *self._stale.users), list(self.positions.values()))
+
     # Hearing
 
     def hear(self, log: Log) -> None:
@@ -92,12 +109,14 @@ class Mirror:
         self.last_log_block = max(self.last_log_block, log.block_number)
         who = subjects(event)
         if log.removed or at is None:
+            self._touched.update(dict.fromkeys(who.users, log.block_number))
             self._stale.add(who)
             self._stale.sources |= isinstance(event, PRICE_EVENTS)
             return
         self._fold_market(event, who, log.block_number)
         if isinstance(event, POSITION_EVENTS):
             for user in who.users:
+                self._touched[user] = log.block_number
                 self._fold_user(user, event, log.block_number)
         for listener in self.listeners:
             listener(event, log)
@@ -118,7 +137,7 @@ class Mirror:
             self._recompute = True  # thresholds are in the grid's rows
 
     def _fold_user(self, user: Address, event: PositionEvent, block: int) -> None:
-        if user in self._stale.users or self._marks.user_read(user, block, self._start):
+        if user in self._stale.users or self._marks.user_read(user, block, self._accounts_at):
             return
         position = self.positions.get(user)
         if position is None:
@@ -216,6 +235,9 @@ class Mirror:
             for user in self._moved:
                 self.grid.put(self.positions.get(user) or Position(user), self.market)
         self._moved, self._recompute = set(), False
+        if len(self._touched) > TOUCHED_KEPT:
+            floor = self.last_log_block - UNSETTLED_BLOCKS
+            self._touched = {user: at for user, at in self._touched.items() if at > floor}
         self.grid.reprice(self.market, self.market.timestamp)
 
     def _set(self, position: Position) -> None:

@@ -10,11 +10,13 @@ from core.errors import StoreMismatch
 from core.state.memory.bot_ports import MemoryConfirmations, MemoryInbox, MemoryMailbox, MemoryQueries
 from core.state.memory.delivery_ports import MemoryDeliveries
 from core.state.memory.disk import MemoryDisk, Session
+from core.state.memory.index_port import MemoryBorrowersIndex
 from core.state.memory.shared_ports import MemoryBell, MemoryLease, MemoryPresences
-from core.state.memory.worker_ports import MemoryBorrowers, MemoryControls, MemoryJournal, MemoryOutbox
+from core.state.memory.worker_ports import MemoryBorrowers, MemoryControls, MemoryJournal, MemoryOutbox, MemorySnapshots
 from core.state.ports import (
     Bell,
     Borrowers,
+    BorrowersIndexStore,
     Confirmations,
     ControlStore,
     Deliveries,
@@ -25,6 +27,7 @@ from core.state.ports import (
     Outbox,
     Presences,
     Queries,
+    Snapshots,
 )
 
 __all__ = ["MemoryDisk", "MemoryStore"]
@@ -39,6 +42,8 @@ class MemoryStore:
         self.outbox: Outbox = MemoryOutbox(session)
         self.controls: ControlStore = MemoryControls(session)
         self.borrowers: Borrowers = MemoryBorrowers(session)
+        self.borrowers_index: BorrowersIndexStore = MemoryBorrowersIndex(session)
+        self.snapshots: Snapshots = MemorySnapshots(session)
         self.mailbox: Mailbox = MemoryMailbox(session)
         self.queries: Queries = MemoryQueries(session)
         self.inbox: Inbox = MemoryInbox(session)

@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
-from core.domain.units import Address
+from core.domain.units import Address, ScaledAmount
 from core.errors import StoreError, Superseded
-from core.state.ports import Delivery, Presence
+from core.state.ports import DebtKey, Delivery, Presence
 
 
 @dataclass
@@ -86,6 +86,9 @@ class MemoryDisk:
     controls: str | None = None
     borrowers: dict[Address, None] = field(default_factory=dict)
     discovered_to: int | None = None
+    borrower_debts: dict[DebtKey, ScaledAmount] = field(default_factory=dict)
+    indexed_to: int | None = None
+    snapshot: tuple[int, bytes] | None = None
     commands: dict[str, Posted] = field(default_factory=dict)
     questions: dict[int, Asked] = field(default_factory=dict)
     asked: int = 0

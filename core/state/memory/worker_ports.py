@@ -122,3 +122,19 @@ class MemoryBorrowers:
     async def all(self) -> list[Address]:
         """Return every borrower; see Borrowers."""
         return list(self._session.disk.borrowers)
+
+
+class MemorySnapshots:
+    """Keep the last snapshot as it was given."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def save(self, block: int, body: bytes) -> None:
+        """Keep a snapshot; see Snapshots."""
+        self._session.disk.snapshot = (block, body)
+        self._session.changed()
+
+    async def latest(self) -> tuple[int, bytes] | None:
+        """Return the last snapshot; see Snapshots."""
+        return self._session.disk.snapshot

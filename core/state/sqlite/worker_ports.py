@@ -14,6 +14,7 @@ from core.errors import Superseded
 from core.state.codec import pack_controls, pack_opportunity, unpack_controls, unpack_event, unpack_opportunity
 from core.state.sqlite.database import Database
 
+PIECE_BYTES = 256 * 1024
 _APPEND = "INSERT INTO outbox (body, at) VALUES (?, ?)"
 
 
@@ -155,3 +156,31 @@ class SqliteBorrowers:
     async def all(self) -> list[Address]:
         """Return every borrower; see Borrowers."""
         return [Address(user) for (user,) in await self._database.rows("SELECT user FROM borrower ORDER BY n")]
+
+
+class SqliteSnapshots:
+    """Keep snapshots in pieces, each written in a transaction of its own; one row of meta names the complete one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, block: int, body: bytes) -> None:
+        """Keep a snapshot; see Snapshots."""
+        ((last,),) = await self._database.rows("SELECT coalesce(max(id), 0) FROM snapshot")
+        for n, start in enumerate(range(0, len(body), PIECE_BYTES)):
+            async with self._database.write() as connection:
+                piece = (last + 1, n, body[start : start + PIECE_BYTES])
+                await connection.execute("INSERT INTO snapshot (id, n, body) VALUES (?, ?, ?)", piece)
+        async with self._database.write() as connection:
+            await connection.execute("DELETE FROM snapshot WHERE id <= ?", (last,))
+            name = f"{last + 1}:{block}"
+            await connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('snapshot', ?)", (name,))
+
+    async def latest(self) -> tuple[int, bytes] | None:
+        """Return the last complete snapshot; see Snapshots."""
+        row = await self._database.row("SELECT value FROM meta WHERE key = 'snapshot'")
+        if row is None:
+            return None
+        number, block = map(int, row[0].split(":"))
+        pieces = await self._database.rows("SELECT body FROM snapshot WHERE id = ? ORDER BY n", (number,))
+        return block, b"".join(piece for (piece,) in pieces)
