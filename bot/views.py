@@ -11,6 +11,7 @@ from core.domain.messages import (
     Change,
     CommandRefused,
     ControlsChanged,
+    PredictionReport,
     SettingsReport,
     StatusReport,
     WatchlistPage,
@@ -71,7 +72,25 @@ def _worker_blocks(report: StatusReport) -> list[str]:
         f"Endpoints: {esc(', '.join(report.endpoints), 300)}" if report.endpoints else "",
         f"Latency: {measured} ({group(latency.count)} measured)" if latency.count else "",
         f"24 h: {day}" if day else "24 h: nothing yet",
+        _prediction(report.prediction) if report.prediction else "",
     ]
+
+
+def _prediction(card: PredictionReport) -> str:
+    """Return the predictive report card in one line: precision by scenario, recall, Brier score."""
+    scored = [score for score in card.scores if score.scored]
+    if not scored and not card.crossings:
+        return f"Prediction: {group(card.open)} open, none scored yet"
+    precision = [f"{esc(s.scenario, 24)} {_share(s.precision)} of {group(s.scored)}" for s in scored]
+    parts = [f"precision {', '.join(precision)}"] if precision else []
+    parts += [f"recall {_share(card.recall)} of {group(card.crossings)}"] if card.crossings else []
+    parts += [f"Brier {card.brier:.3f}"] if scored else []
+    return f"Prediction: {' · '.join(parts)}"
+
+
+def _share(share: float) -> str:
+    """Return a share as "86 %", cut off so that only a whole one reads 100 %."""
+    return f"{int(share * 100 + 1e-9)} %"
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:

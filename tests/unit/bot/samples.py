@@ -12,6 +12,8 @@ from core.domain.messages import (
     CommandRefused,
     ControlsChanged,
     Operator,
+    PredictionReport,
+    PredictionScore,
     SettingRow,
     SettingsReport,
     WatchedAccount,
@@ -27,6 +29,16 @@ from tests.unit.bot.kit import opportunity, quote, report, user
 NOW = 1_700_000_042.0
 BOT = views.BotFacts("0.1.0", 93_784.0, 3)
 WORKER = Presence("worker", "w", "0.1.0", NOW - 42)
+PREDICTED = PredictionReport(
+    crossings=20,
+    foretold=19,
+    open=37,
+    scores=(
+        PredictionScore("baseline", 14, 12, 3, 1, 1, 12, 0.091),
+        PredictionScore("adverse", 1_060, 20, 2, 4, 1_000, 19, 0.0195),
+        PredictionScore("extreme", 0, 0, 0, 0, 0, 0, 0.0),
+    ),
+)
 HANDLE = Handle("reply:812345678", "0a1b2c3d")
 
 
@@ -68,6 +80,7 @@ def samples() -> dict[str, str]:
         "status_live": views.status_html(
             report(dry_run=False, controls_version=44, warnings=("the store is slow",)), WORKER, BOT, NOW
         ),
+        "status_predicting": views.status_html(report(prediction=PREDICTED), WORKER, BOT, NOW),
         "status_silent": views.status_html(None, WORKER, BOT, NOW),
         "status_never_seen": views.status_html(None, None, BOT, NOW),
         "watchlist": views.watchlist_html(page, NOW),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot import alert_views, views
 from bot.cards import MAX_VISIBLE, visible_length
-from core.domain.messages import SettingRow, SettingsReport, WorkerStopped
+from core.domain.messages import PredictionReport, PredictionScore, SettingRow, SettingsReport, WorkerStopped
 from core.domain.opportunity import Leg, State, Trigger, TriggerKind
 from core.domain.units import BaseUsd, TokenAmount
 from devnet.botapi.html_check import parse_html
@@ -55,6 +55,17 @@ def test_alert_tells_what_the_operators_are_used_to() -> None:
         "Profit estimate: ~48.89 USD",
     ):
         assert familiar in text
+
+
+def test_a_card_without_a_score_says_so() -> None:
+    def line(card: PredictionReport) -> str:
+        text = check(views.status_html(report(prediction=card), WORKER, BOT, NOW))
+        return next(each for each in text.splitlines() if each.startswith("Prediction: "))
+
+    assert line(PredictionReport(0, 0, 5)) == "Prediction: 5 open, none scored yet"
+    assert line(PredictionReport(2, 1, 5)) == "Prediction: recall 50 % of 2"
+    all_true = PredictionReport(1, 1, 0, (PredictionScore("baseline", 1, 1, 0, 0, 0, 1, 0.25),))
+    assert line(all_true) == "Prediction: precision baseline 100 % of 1 · recall 100 % of 1 · Brier 0.250"
 
 
 def test_explorer_is_linked_on_base_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -19,13 +20,15 @@ from core.domain.messages import (
     Event,
     Operator,
     OpportunityUpdated,
+    PredictionReport,
+    PredictionScore,
     Question,
     SetDryRun,
     Unknown,
     decode,
     encode,
 )
-from tests.contract.samples import opportunity
+from tests.contract.samples import opportunity, report
 
 LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**260), 2**260),
@@ -105,6 +108,14 @@ def test_a_state_of_a_newer_version_does_not_stop_the_reader() -> None:
 
 def test_a_field_of_a_newer_version_is_ignored() -> None:
     assert decode('{"v":1,"kind":"AskStatus","body":{"verbose":true},"trace":"t"}') == AskStatus()
+
+
+def test_a_status_of_an_older_version_says_nothing_of_prediction() -> None:
+    now = replace(report(), prediction=PredictionReport(2, 1, 3, (PredictionScore("baseline", 4, 1, 0, 1, 2, 1, 0.1),)))
+    assert decode(encode(now)) == now
+    older = json.loads(encode(now))
+    del older["body"]["prediction"]
+    assert decode(json.dumps(older)) == report()
 
 
 @pytest.mark.parametrize(
