@@ -216,16 +216,23 @@ class DetectionSettings(Section):
 class PredictiveSettings(Section):
     """Prediction and borrowers index"""
 
-    predictive_enabled: bool = Field(False, description="Predictive engine.", json_schema_extra=LATER)
-    predictive_hf_buffer_bps: int = Field(40, ge=0, le=2_000, description="Buffer above 1.", json_schema_extra=LATER)
-    predictive_max_users_per_tick: int = Field(800, ge=1, description="Cap per tick.", json_schema_extra=LATER)
-    predictive_horizon_sec: int = Field(180, ge=1, le=86_400, description="Horizon.", json_schema_extra=LATER)
-    predictive_scenarios: Annotated[tuple[Literal["baseline", "adverse", "extreme"], ...], BeforeValidator(_commas)] = (
-        Field(("baseline", "adverse", "extreme"), description="Scenarios.", json_schema_extra=LATER)
+    predictive_enabled: bool = Field(False, description="Project health factors ahead and mark the predictions.")
+    predictive_hf_buffer_bps: int = Field(
+        40, ge=0, le=2_000, description="Candidates are projected below 1 plus this (40: below 1.004)."
     )
-    predictive_queue_enabled: bool = Field(True, description="Queue candidates.", json_schema_extra=LATER)
-    predictive_micro_verify_enabled: bool = Field(True, description="Verify candidates.", json_schema_extra=LATER)
-    predictive_fastpath_enabled: bool = Field(False, description="Flag the fast path.", json_schema_extra=LATER)
+    predictive_max_users_per_tick: int = Field(
+        800, ge=1, le=100_000, description="Accounts projected a run; the lowest health factors are kept."
+    )
+    predictive_horizon_sec: int = Field(180, ge=1, le=86_400, description="How far ahead to project (seconds).")
+    predictive_scenarios: Annotated[tuple[Literal["baseline", "adverse", "extreme"], ...], BeforeValidator(_commas)] = (
+        Field(
+            ("baseline", "adverse", "extreme"),
+            description="baseline: prices go on as they do; adverse, extreme: 1 % and 2 % against each account.",
+        )
+    )
+    predictive_queue_enabled: bool = Field(True, description="Take candidates into the queue.")
+    predictive_micro_verify_enabled: bool = Field(True, description="Ask for single checks of candidates.")
+    predictive_fastpath_enabled: bool = Field(False, description="Flag candidates that cross for the fast path.")
     borrowers_index_enabled: bool = Field(True, description="Reserve to borrowers index.", json_schema_extra=LATER)
     borrowers_index_mode: Literal["memory", "sqlite", "redis"] = Field(
         "memory", description="Where the index lives.", json_schema_extra=LATER

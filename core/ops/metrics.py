@@ -15,6 +15,7 @@ from core.version import VERSION
 
 PREFIX = "liquidbot"
 DETECTION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 4, 8, 16)
+EVALUATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double every counter, and nobody asks when a counter was made
@@ -67,6 +68,7 @@ class WorkerMetrics(ProcessMetrics):
         self._declare_hearing()
         self._declare_judging()
         self._declare_asking()
+        self._declare_predicting()
 
     def _declare_hearing(self) -> None:
         self.head_number = self._gauge("head_block_number", "Number of the last head.")
@@ -95,6 +97,28 @@ class WorkerMetrics(ProcessMetrics):
         self.rpc_requests = self._counter("rpc_requests", "Requests to the node.", "endpoint", "method", "result")
         self.rpc_duration = self._histogram(
             "rpc_request_duration_seconds", "Time of a request to the node.", REQUEST_BUCKETS, "endpoint"
+        )
+
+    def _declare_predicting(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        self.predictive_candidates = counter("predictive_candidates", "Accounts that became candidates.", "scenario")
+        self.predictive_ingested = counter("predictive_ingested", "Candidates taken into the queue.", "scenario")
+        self.predictive_micro_verify = counter(
+            "predictive_micro_verify_scheduled", "Candidates whose single check was scheduled.", "scenario"
+        )
+        self.predictive_prestaged = counter("predictive_prestaged", "Candidates whose plan was prepared.", "scenario")
+        self.predictive_crossings = counter(
+            "predictive_crossings_confirmed", "Accounts that fell below 1 with a prediction open.", "scenario"
+        )
+        self.predictive_scored = counter("predictive_scored", "Predictions by verdict.", "scenario", "verdict")
+        self.predictive_open = gauge("predictive_open", "Predictions whose horizon has not ended.")
+        self.predictive_precision = gauge("predictive_precision_ratio", "Predictions that came true.", "scenario")
+        self.predictive_recall = gauge("predictive_recall_ratio", "Crossings that were foretold.", "scenario")
+        self.predictive_brier = gauge("predictive_brier_score", "Mean squared error of the probability.", "scenario")
+        self.predictive_probability = gauge("predictive_probability_ratio", "Probability told from now on.", "scenario")
+        self.hf_calc_rate = gauge("hf_calc_users_per_sec", "Accounts projected a second, in the last run.")
+        self.predictive_duration = self._histogram(
+            "predictive_evaluation_seconds", "Time of one predictive run.", EVALUATION_BUCKETS
         )
 
     def head(self, number: int, timestamp: int) -> None:

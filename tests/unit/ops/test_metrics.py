@@ -16,7 +16,8 @@ from core.version import VERSION
 
 BOTH: list[Callable[[CollectorRegistry], ProcessMetrics]] = [WorkerMetrics, BotMetrics]
 LABELS = {
-    "band", "code", "command", "endpoint", "lane", "lease", "method", "op", "process", "reason", "result", "trigger",
+    "band", "code", "command", "endpoint", "lane", "lease", "method", "op", "process", "reason", "result", "scenario",
+    "trigger", "verdict",
 }  # fmt: skip
 
 
