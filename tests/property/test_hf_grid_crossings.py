@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.domain.health_factor import HFCalculator
 from core.domain.market import Market
 from core.domain.position import Position
-from core.domain.units import WAD, BaseUsd, ScaledAmount
+from core.domain.units import RAY, WAD, BaseUsd, Ray, ScaledAmount
 from core.risk.crossings import crossing_prices, crossing_second, crossing_seconds
 from core.risk.hf_grid import HFGrid
 from tests.property.strategies import RESERVES, accounts, markets, situations
@@ -48,12 +48,16 @@ def test_below_at_a_factor_is_below_at_those_prices(
 
 @st.composite
 def near_the_line(draw: st.DrawFn) -> tuple[Market, Position]:
-    """Draw an account whose debts are scaled so that it stands within a few parts in ten million of the line."""
+    """Draw an account whose debts are scaled so that it stands a few parts in a million from the line, mostly above."""
     market = draw(markets())
+    for reserve in market.reserves.values():
+        income, owed = draw(st.sampled_from([0, 1, 5, 30])), draw(st.sampled_from([0, 2, 10, 60, 100]))
+        rates = {"liquidity_rate": Ray(income * RAY // 100), "variable_borrow_rate": Ray(owed * RAY // 100)}
+        market.set_reserve(replace(reserve, **rates))
     position = draw(accounts(market))
     figures = HFCalculator().calculate(market, position, NOW)
     assume(10**12 < figures.health_factor < 10**24 and figures.total_debt_base > 10**6)
-    off = draw(st.integers(-300, 300))
+    off = draw(st.integers(-50, 3_000))
     debt = tuple(
         (id_, ScaledAmount(max(1, scaled * figures.health_factor * (10**9 - off) // (WAD * 10**9))))
         for id_, scaled in position.debt
