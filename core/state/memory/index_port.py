@@ -22,7 +22,7 @@ class MemoryBorrowersIndex:
     async def save(self, changes: Mapping[DebtKey, ScaledAmount], to_block: int) -> None:
         """Save changes and move the mark; see BorrowersIndexStore."""
         disk = self._session.disk
-        debts = disk.borrower_debts | changes
+        debts = {**disk.borrower_debts, **changes}
         disk.borrower_debts = {key: debt for key, debt in debts.items() if debt}
         disk.indexed_to = to_block
         self._session.changed()
