@@ -20,6 +20,7 @@ from core.ops.http import Check
 from core.ops.metrics import WorkerMetrics
 from core.state.leasing import hold
 from core.state.ports import Presence, Store
+from core.state.snapshot import pack
 from core.version import VERSION
 from worker.answers import Answers
 from worker.chain.feed import Feed, FeedOptions
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 2
 GAS_PRICE_SECONDS = 10
 SOURCES_SECONDS = 60
+SNAPSHOT_SECONDS = 30
 MISFIRE_SECONDS = 30
 RECENT_OPPORTUNITIES = 1_000
 PROGRESS_SECONDS = 2.0
@@ -61,6 +63,7 @@ class ActiveWorker:
         self._metrics = metrics
         self._instance = instance
         self._shared: Shared | None = None
+        self._scene: Scene | None = None
 
     def checks(self) -> Mapping[str, Check]:
         """Return what /ready asks; a stand-by needs its store only."""
@@ -74,14 +77,13 @@ class ActiveWorker:
                 group.create_task(self._work(group), name="start")
         except asyncio.CancelledError:  # asked to stop; whoever lost the lease has nothing to say any more
             if self.role == "active":
-                await self._say_stopped()
+                await self._say_goodbye()
             raise
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         progress = log_progress()
-        scene = await patiently(
-            "the chain", lambda: set_scene(self._settings, self._rpc, self._store.borrowers, progress)
-        )
+        scene = await patiently("the chain", lambda: set_scene(self._settings, self._rpc, self._store, progress))
+        self._scene = scene
         shared = self._shared = await patiently("the store", lambda: self._begin(scene))
         pipeline = await patiently("the store", lambda: self._pipeline(scene, shared))
         pipeline.begin_at(scene.head)
@@ -204,8 +206,19 @@ class ActiveWorker:
             self._ask_gas_price, "interval", seconds=GAS_PRICE_SECONDS, args=[shared], next_run_time=at_once
         )
         scheduler.add_job(self._find_sources, "interval", seconds=SOURCES_SECONDS, args=[scene])
+        scheduler.add_job(self._save_snapshot, "interval", seconds=SNAPSHOT_SECONDS, args=[scene, shared])
         scheduler.start()
         return scheduler
+
+    async def _save_snapshot(self, scene: Scene, shared: Shared) -> None:
+        """Keep the positions as of the last head, and with them how far borrowers were discovered."""
+        at, mirror = shared.head, scene.mirror
+        if at is None or mirror.market.revision is None:
+            return
+        snapshot, newcomers = mirror.snapshot(at.number, at.hash), list(mirror.newcomers)
+        await self._store.borrowers.add(newcomers, at.number)
+        mirror.newcomers.difference_update(newcomers)
+        await self._store.snapshots.save(at.number, await pack(snapshot))
 
     async def _beat(self, scene: Scene, shared: Shared) -> None:
         """Say that we live, and rank the watch list anew."""
@@ -226,14 +239,16 @@ class ActiveWorker:
         await shared.replaced.wait()
         raise ContractsReplaced
 
-    async def _say_stopped(self) -> None:
+    async def _say_goodbye(self) -> None:
         head = self._shared.head if self._shared else None
         block = head.number if head else 0
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._store.outbox.append([WorkerStopped("asked to stop", block)], time.time())
+                if self._scene and self._shared:
+                    await self._save_snapshot(self._scene, self._shared)
         except (StoreUnavailable, TimeoutError) as error:
-            logger.warning("[worker] could not tell the bot that we stop: %s", error)
+            logger.warning("[worker] could not say all before stopping: %s", error)
 
     def _stale_after(self) -> float:
         """Return STALE_HEAD_SEC; where heads come by polling, no less than two polls."""

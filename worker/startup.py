@@ -14,7 +14,7 @@ from core.domain.market import Market
 from core.domain.units import Address
 from core.errors import ChainError, RpcUnavailable, StoreUnavailable
 from core.risk.active_risk_set import ActiveRiskSet, Watched
-from core.state.ports import Borrowers
+from core.state.ports import Borrowers, Store
 from worker.chain.aave import AaveReader
 from worker.chain.jsonrpc import backoff, retryable
 from worker.chain.logs import Head, head
@@ -23,6 +23,7 @@ from worker.chain.rpc import HttpRpc, jitter
 from worker.collectors.borrowers import DiscoveryLimits, discover_borrowers, read_borrowers_file
 from worker.detection.bootstrap_scan import Progress, ScanLimits, scan
 from worker.detection.mirror import Mirror
+from worker.restoring import catch_up, usable_snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +56,13 @@ class Scene:
     head: Head
 
 
-async def set_scene(settings: Settings, rpc: HttpRpc, store: Borrowers, progress: Progress) -> Scene:
-    """Find the market, find its borrowers, scan them, and load the mirror, all at one block.
+async def set_scene(settings: Settings, rpc: HttpRpc, store: Store, progress: Progress) -> Scene:
+    """Find the market and its borrowers, and load the mirror, all at one block: from a snapshot, else from scratch.
 
     With rules that are not known here the mirror holds the market only: positions are not computed then. Raise
     WrongChain or ConfigError for what no patience will mend.
     """
-    chain, detection = settings.chain, settings.detection
+    chain = settings.chain
     pool = Address(chain.aave_pool) if chain.aave_pool else None
     reader = await AaveReader.discover(
         rpc, chain.pool_addresses_provider, chain.chain_id, aave_pool=pool, multicall3=chain.multicall3_address
@@ -70,21 +71,36 @@ async def set_scene(settings: Settings, rpc: HttpRpc, store: Borrowers, progress
     if at is None:
         raise RpcUnavailable(f"{rpc.name} has no latest block")
     mirror = await _begin_mirror(reader, at.number, chain.chainlink_feeds)
-    borrowers = await find_borrowers(settings, reader, mirror.market, store, progress)
-    watch_list = ActiveRiskSet(detection.riskset_max_users, detection.candidate_max)
+    watch_list = ActiveRiskSet(settings.detection.riskset_max_users, settings.detection.candidate_max)
+    snapshot = await usable_snapshot(store.snapshots, reader, at.number)
+    if snapshot is not None and await catch_up(mirror, snapshot, reader, at, settings):
+        return Scene(reader, mirror, watch_list, list(mirror.positions), at)
+    borrowers = await find_borrowers(settings, reader, mirror.market, store.borrowers, progress)
+    await _scan(settings, reader, watch_list, borrowers, at.number, progress)
+    if mirror.market.revision is not None:
+        await mirror.load(borrowers, progress)
+    return Scene(reader, mirror, watch_list, borrowers, at)
+
+
+async def _scan(
+    settings: Settings,
+    reader: AaveReader,
+    watch_list: ActiveRiskSet,
+    borrowers: list[Address],
+    block: int,
+    progress: Progress,
+) -> None:
+    detection = settings.detection
     limits = ScanLimits(detection.min_debt_base, detection.hf_threshold_start_wad)
 
     def keep(user: Address, account: UserAccountData) -> None:
         watch_list.add(watched(user, account))
 
-    counters = await scan(borrowers, reader, at.number, limits, keep, progress)
+    counters = await scan(borrowers, reader, block, limits, keep, progress)
     logger.info(
         "[v2] Active risk set built: scanned=%d stored=%d watched=%d (minDebt>=$%s) minHF=%s",
         counters.scanned, len(watch_list), len(watch_list), detection.min_debt_usd, health_factor_text(counters.min_hf),
     )  # fmt: skip
-    if mirror.market.revision is not None:
-        await mirror.load(borrowers, progress)
-    return Scene(reader, mirror, watch_list, borrowers, at)
 
 
 async def _begin_mirror(reader: AaveReader, block: int, feeds: Sequence[tuple[str, Address]]) -> Mirror:

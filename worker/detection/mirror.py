@@ -50,6 +50,7 @@ class Mirror:
         self.sources = sources
         self.on_sources: Callable[[], None] = lambda: None
         self.positions: dict[Address, Position] = {}
+        self.newcomers: set[Address] = set()
         self.listeners: list[Callable[[Event, Log], None]] = []
         self._accounts_at = market.block
         self._marks = ReadMarks(market.block)
@@ -88,6 +89,18 @@ class Mirror:
         self._accounts_at = snapshot.block
         self.take(snapshot.positions)
         self._stale.users.update(snapshot.unsettled)
+
+    @property
+    def misses_a_reserve(self) -> bool:
+        """Tell whether the list of reserves changed and was not read again yet."""
+        return self._stale.market
+
+    def forget_accounts(self) -> None:
+        """Drop every position, and whatever was to be read again."""
+        self._moved.update(self.positions)
+        self.positions.clear()
+        self._stale = Stale()
+        self._accounts_at = self.market.block
 
     def snapshot(self, block: int, block_hash: str) -> Snapshot:
         """Return all positions as of a block that was heard just now."""
@@ -141,7 +154,8 @@ class Mirror:
             return
         position = self.positions.get(user)
         if position is None:
-            if isinstance(event, DebtMinted):  # a new borrower
+            if isinstance(event, DebtMinted):
+                self.newcomers.add(user)
                 self._stale.users.add(user)
             return
         try:
