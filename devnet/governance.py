@@ -6,6 +6,7 @@ from typing import Any
 
 from core.domain.units import Address
 from devnet import addresses as at
+from devnet.abi import encode_arguments
 from devnet.users import Actor
 
 
@@ -66,8 +67,42 @@ class Governance(Actor):
 
     async def set_price_source(self, symbol: str, source: Address) -> dict[str, Any]:
         """Make the oracle read an asset's price from another contract."""
+        return await self.set_price_source_of(self.asset(symbol), source)
+
+    async def set_price_source_of(self, asset: Address, source: Address) -> dict[str, Any]:
+        """Give a token, listed or not yet, its price source."""
         text = "setAssetSources(address[],address[])"
-        return await self.rpc.send(at.EXECUTOR, at.ORACLE, text, [self.asset(symbol)], [source])
+        return await self.rpc.send(at.EXECUTOR, at.ORACLE, text, [asset], [source])
+
+    async def set_rates(self, symbol: str, curve: tuple[int, int, int, int]) -> dict[str, Any]:
+        """Change a reserve's interest curve: optimal use, base rate and both slopes (bps)."""
+        text = "setReserveInterestRateData(address,bytes)"
+        data = bytes.fromhex(encode_arguments("uint16,uint32,uint32,uint32", curve))
+        return await self._configure(text, self.asset(symbol), data)
+
+    async def set_ratio_cap(self, adapter: Address, ratio: int, since: int, growth: int) -> dict[str, Any]:
+        """Set a ratio adapter's cap: a snapshot ratio, its time (unix seconds) and its growth (bps a year)."""
+        text = "setCapParameters(uint256,uint256,uint16)"
+        return await self.rpc.send(at.EXECUTOR, adapter, text, ratio, since, growth)
+
+    async def set_price_cap(self, adapter: Address, cap: int) -> dict[str, Any]:
+        """Set a stable coin adapter's price cap (8 decimals)."""
+        return await self.rpc.send(at.EXECUTOR, adapter, "setPriceCap(int256)", cap)
+
+    async def set_price_cap_ratio(self, adapter: Address, ratio: int) -> dict[str, Any]:
+        """Set a euro coin adapter's cap as a share of EUR/USD (8 decimals)."""
+        return await self.rpc.send(at.EXECUTOR, adapter, "setPriceCapRatio(int256)", ratio)
+
+    async def cover_deficit(self, symbol: str, payer: Address, amount: int) -> dict[str, Any]:
+        """Burn an account's aTokens against a reserve's deficit, as the umbrella contract would."""
+        name = b"UMBRELLA".ljust(32, b"\0")
+        await self.rpc.send(at.EXECUTOR, at.PROVIDER, "setAddress(bytes32,address)", name, payer)
+        text = "eliminateReserveDeficit(address,uint256)"
+        return await self.rpc.send(payer, at.POOL, text, self.asset(symbol), amount)
+
+    async def mint_to_treasury(self, symbol: str) -> dict[str, Any]:
+        """Mint the treasury's share of a reserve's interest as aTokens."""
+        return await self.rpc.send(at.TRADER, at.POOL, "mintToTreasury(address[])", [self.asset(symbol)])
 
     async def propose_aggregator(self, proxy: Address, aggregator: Address) -> None:
         """Move a feed's proxy to another aggregator: Chainlink's phase change."""

@@ -18,7 +18,7 @@ from devnet.rpc import RICH, Rpc
 
 RESERVE_FACTOR = 1000
 FLASH_LOAN_PREMIUM = 5
-_INIT_RESERVES = "initReserves((address,address,address,string,string,string,string,bytes,bytes)[])"
+INIT_RESERVES = "initReserves((address,address,address,string,string,string,string,bytes,bytes)[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def deploy_market(rpc: Rpc, artifacts: Artifacts, progress: Progress) -> M
     await _tokens(deployer)
     await _list(deployer)
     progress("market", 4, steps)
-    orders = [order for reserve in RESERVES for order in _configure(reserve)]
+    orders = [order for reserve in RESERVES for order in configuration(reserve)]
     orders += [order for category in E_MODES for order in _add_e_mode(category)]
     await rpc.send_all(at.EXECUTOR, [(at.CONFIGURATOR, *order) for order in orders], gas=1_000_000)
     progress("market", 5, steps)
@@ -117,18 +117,20 @@ async def _tokens(deployer: Deployer) -> None:
 async def _list(deployer: Deployer) -> None:
     a_token = await deployer.create("ATokenInstance", "address,address,address", [at.POOL, NOBODY, at.COLLECTOR])
     debt_token = await deployer.create("VariableDebtTokenInstance", "address,address", [at.POOL, NOBODY])
-    rows = [_init_row(reserve, a_token, debt_token) for reserve in RESERVES]
-    await deployer.rpc.send(at.EXECUTOR, at.CONFIGURATOR, _INIT_RESERVES, rows, gas=60_000_000)
+    rows = [init_row(reserve, a_token, debt_token) for reserve in RESERVES]
+    await deployer.rpc.send(at.EXECUTOR, at.CONFIGURATOR, INIT_RESERVES, rows, gas=60_000_000)
 
 
-def _init_row(reserve: ReserveSpec, a_token: Address, debt_token: Address) -> tuple[Any, ...]:
+def init_row(reserve: ReserveSpec, a_token: Address, debt_token: Address) -> tuple[Any, ...]:
+    """Return a reserve's row for `initReserves`."""
     names = (f"Aave Base {reserve.symbol}", f"aBas{reserve.symbol}")
     debt_names = (f"Aave Base Variable Debt {reserve.symbol}", f"variableDebtBas{reserve.symbol}")
     rates = bytes.fromhex(encode_arguments("uint16,uint32,uint32,uint32", reserve.curve))
     return (a_token, debt_token, reserve.address, *names, *debt_names, b"", rates)
 
 
-def _configure(reserve: ReserveSpec) -> list[tuple[Any, ...]]:
+def configuration(reserve: ReserveSpec) -> list[tuple[Any, ...]]:
+    """Return the configurator's calls that give a reserve its parameters, and let it be borrowed."""
     asset = reserve.address
     orders: list[tuple[Any, ...]] = [
         ("setReserveBorrowing(address,bool)", asset, True),

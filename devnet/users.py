@@ -64,6 +64,11 @@ class Users(Actor):
         last = (at.POOL, text, self.asset(symbol), amount, VARIABLE, user)
         return await self.rpc.send_all(user, [*self._funding(symbol, user, _with_interest(min(amount, owed))), last])
 
+    async def repay_with_a_tokens(self, user: Address, symbol: str, amount: int = UINT256_MAX) -> dict[str, Any]:
+        """Burn the user's own aTokens against the debt; the default amount is as much as there is of both."""
+        text = "repayWithATokens(address,uint256,uint256)"
+        return await self.rpc.send(user, at.POOL, text, self.asset(symbol), amount, VARIABLE)
+
     async def transfer_a_token(self, user: Address, symbol: str, to: Address, amount: int) -> dict[str, Any]:
         """Send aTokens to another account."""
         return await self.rpc.send(user, self.reserves[symbol].a_token, "transfer(address,uint256)", to, amount)
