@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 
 from core.domain.position import Position
 from core.domain.units import UINT256_MAX, WAD, Address
 from devnet import addresses as at
 from devnet.activity import Activity
-from devnet.chain import Chain
+from devnet.build import Artifacts
+from devnet.chain import Chain, ChainOptions
 from tests.golden.follower import NEWCOMER, Follower
+from tests.golden.second_opinion import SecondOpinion
 
 ETHER = 10**18
 DAY = 86_400
@@ -21,27 +25,53 @@ ANSWERS_TRUE = "0x60015f5260205ff3"
 """A flash loan's receiver: whatever it is asked, it answers true."""
 
 
-@pytest.fixture
-async def follower(fresh_market: Chain) -> AsyncIterator[Follower]:
-    followed = await Follower.start(fresh_market)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def market_11(built: Artifacts) -> AsyncIterator[Chain]:
+    """Run a chain by the rules of v3.7."""
+    async with Chain.running(ChainOptions(borrowers=100, block_time=None, flavour="3.7")) as chain:
+        yield chain
+
+
+@pytest_asyncio.fixture(params=["3.6", "3.7"], loop_scope="session")
+async def market(request: pytest.FixtureRequest, market_chain: Chain, market_11: Chain) -> AsyncIterator[Chain]:
+    """Lend a chain of each flavour to one test and put its state back afterwards."""
+    chain = market_11 if request.param == "3.7" else market_chain
+    snapshot = await chain.snapshot()
+    yield chain
+    await chain.revert(snapshot)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def follower(market: Chain) -> AsyncIterator[Follower]:
+    followed = await Follower.start(market)
     yield followed
     await followed.close()
 
 
-async def test_random_activity(fresh_market: Chain, follower: Follower) -> None:
+def second_opinion(chain: Chain, follower: Follower) -> None:
+    """Compare with a reader that shares no code with the worker, and that reads every balance of every account."""
+    opinion = SecondOpinion(chain)
+    assert opinion.market().reserves == follower.market.reserves
+    positions = opinion.positions(list(follower.positions))
+    used = [
+        replace(one, collateral=tuple(c for c in one.collateral if one.uses_as_collateral(c[0]))) for one in positions
+    ]
+    assert used == list(follower.positions.values())
+
+
+async def test_random_activity(market: Chain, follower: Follower) -> None:
     rng = random.Random(12)
-    activity = Activity(fresh_market, rng)
+    activity = Activity(market, rng)
     for step in range(120):
         await activity.act()
         if step % 10 == 0:
-            await _switch_off_and_on(fresh_market)
+            await _switch_off_and_on(market)
         if step % 6 == 0:
-            await fresh_market.set_price(
-                rng.choice(("ETH", "BTC", "EURC", "USDC")), factor=rng.choice(("0.99", "1.01"))
-            )
+            await market.set_price(rng.choice(("ETH", "BTC", "EURC", "USDC")), factor=rng.choice(("0.99", "1.01")))
         if step % 9 == 0:
-            await fresh_market.increase_time(rng.choice((1, 3_600, 7 * DAY)))
+            await market.increase_time(rng.choice((1, 3_600, 7 * DAY)))
         await follower.follow()
+    second_opinion(market, follower)
     kinds = {"ATokenMinted", "ATokenBurned", "ATokenTransferred", "DebtMinted", "DebtBurned", "CollateralSwitched"}
     assert kinds | {"EModeEntered", "ReserveUpdated", "LiquidityMoved", "AnswerUpdated"} <= follower.seen.keys()
     assert set(follower.read_again) == {"CollateralSwitched"}
@@ -55,8 +85,8 @@ async def _switch_off_and_on(chain: Chain) -> None:
         await chain.set_collateral(NEWCOMER, "cbBTC", use)
 
 
-async def test_liquidations_of_every_kind(fresh_market: Chain, follower: Follower) -> None:
-    chain = fresh_market
+async def test_liquidations_of_every_kind(market: Chain, follower: Follower) -> None:
+    chain = market
     await chain.increase_time(20 * DAY)
     for feed in ("ETH", "BTC", "AAVE"):
         await chain.set_price(feed, factor="0.45")
@@ -81,8 +111,8 @@ async def _under_water(chain: Chain, follower: Follower) -> list[Position]:
 
 
 @pytest.mark.parametrize("receive_a_token", [False, True])
-async def test_a_liquidation_inside_one_reserve(fresh_market: Chain, follower: Follower, receive_a_token: bool) -> None:
-    chain = fresh_market
+async def test_a_liquidation_inside_one_reserve(market: Chain, follower: Follower, receive_a_token: bool) -> None:
+    chain = market
     await chain.supply(NEWCOMER, "WETH", 900 * ETHER)
     await chain.borrow(NEWCOMER, "WETH", 500 * ETHER)
     await chain.increase_time(30 * DAY)
@@ -93,8 +123,8 @@ async def test_a_liquidation_inside_one_reserve(fresh_market: Chain, follower: F
     assert "Liquidated" not in follower.read_again
 
 
-async def test_what_moves_no_position(fresh_market: Chain, follower: Follower) -> None:
-    chain = fresh_market
+async def test_what_moves_no_position(market: Chain, follower: Follower) -> None:
+    chain = market
     await chain.increase_time(30 * DAY)
     assets = [reserve.asset for reserve in chain.reserves.values()]
     await chain.rpc.send(at.TRADER, at.POOL, "mintToTreasury(address[])", assets)
@@ -103,8 +133,8 @@ async def test_what_moves_no_position(fresh_market: Chain, follower: Follower) -
     assert follower.positions[at.COLLECTOR].debt == ()
 
 
-async def test_flash_loans_and_repayments_with_a_tokens(fresh_market: Chain, follower: Follower) -> None:
-    chain, ann = fresh_market, fresh_market.borrowers[0]
+async def test_flash_loans_and_repayments_with_a_tokens(market: Chain, follower: Follower) -> None:
+    chain, ann = market, market.borrowers[0]
     usdc = chain.reserves["USDC"].asset
     await chain.rpc.request("anvil_setCode", RECEIVER, ANSWERS_TRUE)
     await chain.mint("USDC", RECEIVER, 10**12)
@@ -125,8 +155,8 @@ async def test_flash_loans_and_repayments_with_a_tokens(fresh_market: Chain, fol
     assert follower.seen["LiquidityMoved"] == 8
 
 
-async def test_deficits_are_covered(fresh_market: Chain, follower: Follower) -> None:
-    chain = fresh_market
+async def test_deficits_are_covered(market: Chain, follower: Follower) -> None:
+    chain = market
     for feed in ("ETH", "BTC", "AAVE", "EURC"):
         await chain.set_price(feed, factor="0.02")
     symbols = {reserve.id: reserve.symbol for reserve in chain.reserves.values()}

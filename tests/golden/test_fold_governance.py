@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from devnet import addresses as at
-from devnet.chain import Chain
+from devnet.build import Artifacts
+from devnet.chain import Chain, ChainOptions
 from tests.golden.follower import Follower
 
 HOUR = 3_600
@@ -80,3 +81,15 @@ async def test_a_price_source_that_changes_is_walked_again(fresh_market: Chain, 
     aave, cbeth = chain.reserves["AAVE"].id, chain.reserves["cbETH"].id
     now = follower.market.timestamp
     assert follower.book.price(aave, now) == follower.book.price(cbeth, now) is not None
+
+
+async def test_an_isolated_category_of_v3_7(built: Artifacts) -> None:
+    async with Chain.running(ChainOptions(borrowers=20, block_time=None, flavour="3.7")) as chain:
+        follower = await Follower.start(chain)
+        await chain.set_e_mode_isolated(2, True)
+        await chain.set_e_mode_isolated(3, True)
+        await chain.set_e_mode_isolated(3, False)
+        await follower.follow()
+        assert follower.seen["EModeIsolationSet"] == 3
+        assert (follower.market.e_modes[2].isolated, follower.market.e_modes[3].isolated) == (True, False)
+        await follower.close()
