@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from core.config import PredictiveSettings
@@ -13,7 +13,7 @@ from core.domain.market import Market
 from core.domain.messages import PredictionReport
 from core.domain.units import PERCENTAGE_FACTOR, Address
 from core.ops.metrics import WorkerMetrics
-from core.risk.exposures import Book, Exposures, Rows, Touched, slices
+from core.risk.exposures import Book, Exposures, Touched, choose
 from core.risk.predictive_engine import CrossingSecond, Outlook, PredictiveCandidate, PredictiveEngine, Scenario
 from core.risk.rate_index_tracker import Rates
 from core.risk.report_card import ReportCard
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 1.0
 FALLBACK_SECONDS = 15.0
 REPEAT_SECONDS = 15.0
+CANDIDATE, MICRO_VERIFY, PRESTAGE, FAST_PATH = 1, 2, 4, 8
 
 Clock = Callable[[], float]
 
@@ -51,20 +52,19 @@ _Key = tuple[Address, Scenario]
 
 
 class _Told(NamedTuple):
-    """Hold what was last said of an account and scenario, and when."""
+    """Hold what was last said of an account and scenario (see `_duties`), and when."""
 
-    is_candidate: bool
-    event: PredictiveScenario
+    duties: int
     at: float
 
 
 class PredictiveOrchestrator:
     """Take prices and rates as they come, project at most once a second, and every 15 s if nobody asks.
 
-    `prestage_hf_bps` is PRESTAGE_HF_BPS, `clock` a monotonic clock in seconds; `crossing_second` tells when interest
+    `prestage_hf_bps` is PRESTAGE_HF_BPS, or 0 where no plans are prepared; `clock` a monotonic clock in seconds; `crossing_second` tells when interest
     alone takes an account below 1. Times named `now` or `at` are unix seconds of the chain. The three slices: accounts
-    below 1.02, those who hold what a price moved, and those who owe in a reserve whose rates moved; where they are more
-    than PREDICTIVE_MAX_USERS_PER_TICK, the lowest health factors stay and the rest are counted.
+    below 1.02, those who hold what a price moved, and those who owe in a reserve whose rates moved, as far as a scenario
+    can bring them down; where they are more than PREDICTIVE_MAX_USERS_PER_TICK, the lowest health factors stay and the rest are counted.
     """
 
     def __init__(
@@ -143,8 +143,9 @@ class PredictiveOrchestrator:
         """
         began = self._clock()
         reason = reason or ("price" if self._moved else "reserve" if self._accrued else "head")
-        exposures = self._book.exposures(self._slices())
-        found = self._engine.evaluate(exposures, now, self._prestage)
+        forecast = self._engine.forecast(now)
+        exposures = self._choose(self._engine.reach(forecast, self._prestage))
+        found = self._engine.evaluate(exposures, forecast, self._prestage)
         candidates = [candidate for candidate in found if candidate.hf_projected < self._outlook.line]
         self._mark(candidates, now)
         events = self._news(found, exposures, block)
@@ -184,15 +185,15 @@ class PredictiveOrchestrator:
             block, now = self._last
             self.evaluate(block, now + passed, "fallback")
 
-    def _slices(self) -> Rows:
-        """Return the accounts to project, and forget what was touched."""
+    def _choose(self, reach: float) -> Exposures:
+        """Return what the accounts worth projecting have at stake, and forget what was touched."""
         touched = Touched(frozenset(self._moved), frozenset(self._accrued))
         self._moved.clear()
         self._accrued.clear()
-        picked = slices(self._book, touched, self._settings.predictive_max_users_per_tick)
-        if picked.left_out:
-            self._metrics.dropped.labels(reason="predictive_cap").inc(picked.left_out)
-        return picked.rows
+        chosen = choose(self._book, touched, reach, self._settings.predictive_max_users_per_tick)
+        if chosen.left_out:
+            self._metrics.dropped.labels(reason="predictive_cap").inc(chosen.left_out)
+        return chosen.exposures
 
     def _mark(self, candidates: Iterable[PredictiveCandidate], now: float) -> None:
         """Mark the predictions that are due, then open new ones, so that these know the marks."""
@@ -216,36 +217,42 @@ class PredictiveOrchestrator:
 
     def _news(self, found: Iterable[PredictiveCandidate], exposures: Exposures, block: int) -> list[PredictiveScenario]:
         """Return what was not said before, remember what is said, and forget who is no candidate any more."""
-        debts = dict(zip(exposures.users, (exposures.owed.sum(axis=1) / 1e8).tolist(), strict=True))
+        debts: dict[Address, float] = {}
         said: dict[_Key, _Told] = {}
         news, clock = [], self._clock()
         for candidate in found:
-            key = (candidate.address, candidate.scenario)
-            event = self._event(candidate, block, debts)
-            told = _Told(candidate.hf_projected < self._outlook.line, event, clock)
+            key, duties = candidate[:2], self._duties(candidate)
             before = self._told.get(key)
-            if before is not None and clock - before.at < REPEAT_SECONDS and not _adds(told, before):
+            if before is not None and clock - before.at < REPEAT_SECONDS and not duties & ~before.duties:
                 said[key] = before
                 continue
-            if told.is_candidate and not (before and before.is_candidate):
+            if duties & CANDIDATE and not (before and before.duties & CANDIDATE):
                 self._metrics.predictive_candidates.labels(scenario=candidate.scenario).inc()
-            said[key] = told
-            news.append(event)
+            said[key] = _Told(duties, clock)
+            debts = debts or dict(zip(exposures.users, (exposures.owed.sum(axis=1) / 1e8).tolist(), strict=True))
+            news.append(self._event(candidate, duties, block, debts[candidate.address]))
         self._told = said
         return news
 
-    def _event(self, candidate: PredictiveCandidate, block: int, debts: Mapping[Address, float]) -> PredictiveScenario:
-        settings, eta = self._settings, candidate.eta_sec
-        crosses = eta is not None and eta <= self._outlook.horizon
+    def _duties(self, candidate: PredictiveCandidate) -> int:
+        """Return what should be done about a candidate, a bit each."""
+        duties = PRESTAGE if candidate.hf_projected <= self._prestage else 0
+        if candidate.hf_projected < self._outlook.line:
+            duties |= CANDIDATE | (MICRO_VERIFY if self._settings.predictive_micro_verify_enabled else 0)
+        if candidate.eta_sec is not None and candidate.eta_sec <= self._outlook.horizon:
+            duties |= FAST_PATH if self._settings.predictive_fastpath_enabled else 0
+        return duties
+
+    def _event(self, candidate: PredictiveCandidate, duties: int, block: int, debt_usd: float) -> PredictiveScenario:
         return PredictiveScenario(
             candidate,
             block,
-            debts[candidate.address],
+            debt_usd,
             self._card.probability(candidate.scenario),
-            settings.predictive_queue_enabled,
-            settings.predictive_micro_verify_enabled and candidate.hf_projected < self._outlook.line,
-            candidate.hf_projected <= self._prestage,
-            settings.predictive_fastpath_enabled and crosses,
+            self._settings.predictive_queue_enabled,
+            bool(duties & MICRO_VERIFY),
+            bool(duties & PRESTAGE),
+            bool(duties & FAST_PATH),
             f"predictive-{block}",
         )
 
@@ -253,14 +260,3 @@ class PredictiveOrchestrator:
         self._metrics.predictive_duration.observe(seconds)
         if users and seconds > 0:
             self._metrics.hf_calc_rate.set(users / seconds)
-
-
-def _adds(told: _Told, before: _Told) -> bool:
-    """Tell whether more should be done than was said before."""
-    new, old = told.event, before.event
-    return (
-        (told.is_candidate and not before.is_candidate)
-        or (new.should_micro_verify and not old.should_micro_verify)
-        or (new.should_prestage and not old.should_prestage)
-        or (new.fast_path and not old.fast_path)
-    )
