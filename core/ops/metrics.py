@@ -16,6 +16,8 @@ from core.version import VERSION
 PREFIX = "liquidbot"
 DETECTION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 4, 8, 16)
 EVALUATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+MILLISECOND_BUCKETS = (1, 2.5, 5, 10, 25, 50, 100, 200, 400, 800, 1_600, 5_000)
+SIZE_BUCKETS = (0, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double every counter, and nobody asks when a counter was made
@@ -68,6 +70,7 @@ class WorkerMetrics(ProcessMetrics):
         self._declare_hearing()
         self._declare_judging()
         self._declare_asking()
+        self._declare_verifying()
         self._declare_predicting()
 
     def _declare_hearing(self) -> None:
@@ -98,6 +101,25 @@ class WorkerMetrics(ProcessMetrics):
         self.rpc_duration = self._histogram(
             "rpc_request_duration_seconds", "Time of a request to the node.", REQUEST_BUCKETS, "endpoint"
         )
+
+    def _declare_verifying(self) -> None:
+        counter, histogram = self._counter, self._histogram
+        self.micro_verify = counter("micro_verify", "Speculative checks by how they ended.", "result", "trigger")
+        self.micro_verify_latency = histogram(
+            "micro_verify_latency_ms", "From a check's scheduling to its answer, in milliseconds.", MILLISECOND_BUCKETS
+        )
+        self.reserve_fast_subset = counter("reserve_fast_subset", "Accounts of fast subsets checked alone.", "asset")
+        self.reserve_first_check = histogram(
+            "reserve_event_to_first_microverify_ms",
+            "From a reserve's event to the first answer of its fast subset, in milliseconds.",
+            MILLISECOND_BUCKETS,
+            "reserve",
+        )
+        self.reserve_rechecks = counter("reserve_rechecks", "Borrowers judged again by cause.", "asset", "source")
+        self.subset_intersection = histogram(
+            "subset_intersection_size", "Near-critical borrowers of a touched reserve.", SIZE_BUCKETS, "trigger"
+        )
+        self.borrowers_index = self._gauge("borrowers_index_users", "Indexed borrowers of a reserve.", "asset")
 
     def _declare_predicting(self) -> None:
         counter, gauge = self._counter, self._gauge
