@@ -32,6 +32,7 @@ class Reorgs(Actor):
     ) -> Reorg:
         """Replace the last `depth` blocks by as many others and say what was lost.
 
+        The state before them must be kept by the node: it is not after `revert` to a block that was many blocks ago.
         `orders` are (block, sender, to, "name(takes)", *arguments) for the new blocks, block 0 being the first; with
         `keep` the old blocks' own transactions come back in front of them, in the same blocks.
         """

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest_asyncio
 
-from devnet.build import Artifacts, build
+from devnet.build import DEPLOYED, Artifacts, build
 from devnet.chain import Chain, ChainOptions
 from devnet.progress import silent
 
@@ -38,6 +38,9 @@ async def fresh_market(market_chain: Chain) -> AsyncIterator[Chain]:
     await market_chain.revert(snapshot)
 
 
-def live_chain(borrowers: int = 2000, seed: int = 1) -> AbstractAsyncContextManager[Chain]:
+def live_chain(
+    borrowers: int = 2000, seed: int = 1, flavour: str = DEPLOYED, dual_feeds: tuple[str, ...] = ()
+) -> AbstractAsyncContextManager[Chain]:
     """Start a chain with a block every 200 ms, as on Base; use it with `async with`."""
-    return Chain.running(ChainOptions(borrowers=borrowers, seed=seed, block_time=0.2))
+    options = ChainOptions(borrowers=borrowers, seed=seed, block_time=0.2, flavour=flavour, dual_feeds=dual_feeds)
+    return Chain.running(options)

@@ -32,10 +32,11 @@ class Step:
 
 
 class RandomProtocol:
-    """Take random actions on a chain that mines a block per transaction; `done` and `refused` count what came of it.
+    """Take random actions on a chain; `done` and `refused` count what came of it.
 
-    The same seed on the same chain takes the same actions. Blocks are one second apart from `prepare` to `finish`.
-    `accounts` are all that ever act; `without` leaves kinds out.
+    On a chain that mines a block per transaction, blocks are one second apart from `prepare` to `finish`, and the same
+    seed takes the same actions; on one with a beat they depend on the clock. `accounts` are all that ever act;
+    `without` leaves kinds out.
     """
 
     def __init__(self, chain: Chain, seed: int, without: frozenset[str] = frozenset()) -> None:
@@ -44,6 +45,7 @@ class RandomProtocol:
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._rng = random.Random(f"chaos {seed}")
+        self._start = 0
         self._listed = dict(chain.reserves)
         self._feeds = dict(chain.feeds.by_name)
         self._kinds: dict[str, tuple[int, Kind]] = {"reorg": (5, self._reorg)}
@@ -59,12 +61,15 @@ class RandomProtocol:
 
     async def prepare(self) -> None:
         """Put a second between blocks, so that nothing follows from the wall clock, and a feed on two routes."""
-        await self.chain.rpc.request("anvil_setBlockTimestampInterval", 1)
+        if self.chain.beat is None:
+            await self.chain.rpc.request("anvil_setBlockTimestampInterval", 1)
+        self._start = await self.chain.rpc.block_number()
         await self.chain.use_dual_aggregator("ETH")
 
     async def finish(self) -> None:
         """Give the chain its clock and the chain object its first reserves and feeds back."""
-        await self.chain.rpc.request("anvil_removeBlockTimestampInterval")
+        if self.chain.beat is None:
+            await self.chain.rpc.request("anvil_removeBlockTimestampInterval")
         self.chain.reserves.clear()
         self.chain.reserves.update(self._listed)
         self.chain.feeds.by_name.clear()
@@ -94,6 +99,10 @@ class RandomProtocol:
 
     async def _reorg(self) -> Any:
         depth, keep = self._rng.randint(1, DEEPEST_REORG), self._rng.random() < 0.5
+        # The node may not know the state before our beginning any more: it forgets what a revert goes back past.
+        depth = min(depth, await self.chain.rpc.block_number() - self._start - 1)
+        if depth < 1:
+            return None
         found = await self.chain.reorg(depth, keep=keep)
         await self._see_again()
         return found

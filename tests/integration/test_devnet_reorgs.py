@@ -10,16 +10,25 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from core.domain.units import WAD, Address
 from devnet import addresses as at
 from devnet.abi import to_address
-from devnet.chain import Chain
+from devnet.build import Artifacts
+from devnet.chain import Chain, ChainOptions
 from devnet.relay import Relay
 from tests.devnet_fixtures import live_chain
 
 ALICE = Address("0x" + "a11ce".rjust(40, "0"))
 USD = 10**8
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def market(built: Artifacts) -> AsyncIterator[Chain]:
+    """Run a chain of this module's own: a chain that was reverted far has lost the states that a reorg needs."""
+    async with Chain.running(ChainOptions(borrowers=20, block_time=None)) as chain:
+        yield chain
 
 
 async def hashes(chain: Chain, first: int) -> list[str]:
@@ -29,46 +38,46 @@ async def hashes(chain: Chain, first: int) -> list[str]:
     return [str(one["hash"]) for one in blocks]
 
 
-async def test_blocks_are_replaced_by_empty_ones(fresh_market: Chain) -> None:
-    before = await fresh_market.prices()
-    first = await fresh_market.set_price("ETH", factor="0.9")
-    await fresh_market.supply(ALICE, "WETH", WAD)
-    head = await fresh_market.rpc.block_number()
-    old = await hashes(fresh_market, first)
-    done = await fresh_market.reorg(head - first + 1)
+async def test_blocks_are_replaced_by_empty_ones(market: Chain) -> None:
+    before = await market.prices()
+    first = await market.set_price("ETH", factor="0.9")
+    await market.supply(ALICE, "WETH", WAD)
+    head = await market.rpc.block_number()
+    old = await hashes(market, first)
+    done = await market.reorg(head - first + 1)
     assert done.first_block == first
-    assert await fresh_market.rpc.block_number() == head
-    assert not set(old) & set(await hashes(fresh_market, first))
-    assert await fresh_market.prices() == before
-    assert (await fresh_market.lens.accounts([ALICE]))[0].total_collateral_base == 0
-    aggregator = fresh_market.feeds.by_name["ETH"].aggregator
+    assert await market.rpc.block_number() == head
+    assert not set(old) & set(await hashes(market, first))
+    assert await market.prices() == before
+    assert (await market.lens.accounts([ALICE]))[0].total_collateral_base == 0
+    aggregator = market.feeds.by_name["ETH"].aggregator
     assert {to_address(log["address"]) for log in done.removed} >= {aggregator, at.POOL}
-    await fresh_market.set_price("ETH", factor="0.8")
-    await fresh_market.supply(ALICE, "WETH", WAD)
-    assert (await fresh_market.prices())["WETH"] == before["WETH"] * 8 // 10
+    await market.set_price("ETH", factor="0.8")
+    await market.supply(ALICE, "WETH", WAD)
+    assert (await market.prices())["WETH"] == before["WETH"] * 8 // 10
 
 
-async def test_old_transactions_can_come_back_and_others_beside_them(fresh_market: Chain) -> None:
-    before = await fresh_market.prices()
-    await fresh_market.set_price("ETH", factor="0.9")
-    await fresh_market.mine()
-    btc = fresh_market.feeds.by_name["BTC"].aggregator
+async def test_old_transactions_can_come_back_and_others_beside_them(market: Chain) -> None:
+    before = await market.prices()
+    await market.set_price("ETH", factor="0.9")
+    await market.mine()
+    btc = market.feeds.by_name["BTC"].aggregator
     order = (1, at.TRANSMITTER, btc, "transmit(int192)", 50_000 * USD)
-    await fresh_market.reorg(2, [order], keep=True)
-    after = await fresh_market.prices()
+    await market.reorg(2, [order], keep=True)
+    after = await market.prices()
     assert after["WETH"] == before["WETH"] * 9 // 10
     assert after["cbBTC"] == 50_000 * USD
 
 
-async def test_blocks_can_be_taken_back_without_others(fresh_market: Chain) -> None:
-    before = await fresh_market.prices()
-    block = await fresh_market.set_price("ETH", factor="0.9")
-    done = await fresh_market.rollback(1)
+async def test_blocks_can_be_taken_back_without_others(market: Chain) -> None:
+    before = await market.prices()
+    block = await market.set_price("ETH", factor="0.9")
+    done = await market.rollback(1)
     assert (done.first_block, len(done.removed)) == (block, 3)
-    assert await fresh_market.rpc.block_number() == block - 1
-    assert await fresh_market.prices() == before
+    assert await market.rpc.block_number() == block - 1
+    assert await market.prices() == before
     with pytest.raises(ValueError, match="cannot replace 0 of"):
-        await fresh_market.reorg(0)
+        await market.reorg(0)
 
 
 class Listener:
@@ -108,16 +117,16 @@ class Listener:
                 await self._news.wait()
 
 
-async def test_a_subscriber_hears_that_logs_were_removed(fresh_market: Chain) -> None:
-    async with Relay.running(fresh_market.ws_url) as relay, Listener.on(relay.url) as listener:
-        await fresh_market.set_price("BTC", factor="0.99")
-        await fresh_market.set_price("ETH", factor="0.9")
-        await fresh_market.mine()
+async def test_a_subscriber_hears_that_logs_were_removed(market: Chain) -> None:
+    async with Relay.running(market.ws_url) as relay, Listener.on(relay.url) as listener:
+        await market.set_price("BTC", factor="0.99")
+        await market.set_price("ETH", factor="0.9")
+        await market.mine()
         await listener.until(6)
         kept, lost = listener.logs[:3], listener.logs[3:]
         assert [log["removed"] for log in listener.logs] == [False] * 6
-        aggregator = fresh_market.feeds.by_name["ETH"].aggregator
-        done = await fresh_market.reorg(2, [(1, at.TRANSMITTER, aggregator, "transmit(int192)", 2_000 * USD)])
+        aggregator = market.feeds.by_name["ETH"].aggregator
+        done = await market.reorg(2, [(1, at.TRANSMITTER, aggregator, "transmit(int192)", 2_000 * USD)])
         await listener.until(12)
         removed, fresh = listener.logs[6:9], listener.logs[9:]
         assert [log["removed"] for log in removed] == [True] * 3
@@ -132,11 +141,11 @@ async def test_a_subscriber_hears_that_logs_were_removed(fresh_market: Chain) ->
         )
 
 
-async def test_who_wants_logs_only_hears_of_it_as_well(fresh_market: Chain) -> None:
-    async with Relay.running(fresh_market.ws_url) as relay, Listener.on(relay.url, heads=False) as listener:
-        await fresh_market.set_price("BTC", factor="0.99")
+async def test_who_wants_logs_only_hears_of_it_as_well(market: Chain) -> None:
+    async with Relay.running(market.ws_url) as relay, Listener.on(relay.url, heads=False) as listener:
+        await market.set_price("BTC", factor="0.99")
         await listener.until(3)
-        await fresh_market.reorg(1)
+        await market.reorg(1)
         await listener.until(6)
         assert [log["removed"] for log in listener.heard] == [False] * 3 + [True] * 3
 
