@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from core.domain.market import Market
+from core.domain.price_tree import Polled
+from core.domain.prices import PriceBook
 from core.domain.units import Address
 from core.errors import ConfigError
+from devnet import addresses as at
 from devnet.chain import Chain
+from devnet.feeds import NOBODY
 from worker.chain.aave import AaveReader
 from worker.chain.logs import LogFilter, get_logs
-from worker.chain.oracles import walk, watched_addresses
+from worker.chain.oracles import ask_polled, verify_prices, walk, watched_addresses
+from worker.chain.reading import Reading
 from worker.chain.rpc import HttpRpc
 
 EMITTERS = {
@@ -113,3 +119,61 @@ async def test_a_source_that_is_no_contract_is_polled(reader: AaveReader, fresh_
     cbbtc = next(reserve.asset for reserve in market.reserves.values() if reserve.symbol == "cbBTC")
     assert sources.aggregators[cbbtc] == ()
     assert cbbtc in sources.polled
+
+
+ODD = Address("0x" + "0d" * 20)
+TELLS_THE_TIME = "0x425f5260205ff3"
+ANSWERS_NOTHING = "0x5f5f5260205ff3"
+ANSWERS_SEVEN = "0x60075f5260205ff3"
+
+
+async def polled_prices(reader: AaveReader, market: Market, book: PriceBook) -> dict[int, int]:
+    """Ask what has to be asked at the head, and return all prices as they are there."""
+    block = await reader.block_number()
+    reading = Reading()
+    ask_polled(reading, book, reader.contracts.oracle, market)
+    await reading.read(reader.multicall, block)
+    now = (await reader.refresh(market, block)).timestamp
+    return dict(book.prices(now))
+
+
+async def test_a_source_that_fits_no_formula_is_asked(reader: AaveReader, fresh_market: Chain) -> None:
+    chain = fresh_market
+    await chain.rpc.request("anvil_setCode", ODD, TELLS_THE_TIME)
+    await chain.set_price_source("AAVE", ODD)
+    aave = chain.reserves["AAVE"].id
+    market = await reader.load_market()
+    book = (await walk(reader.multicall, market, market.block)).book
+    assert isinstance(book.tree.nodes[ODD], Polled)
+    assert aave in book.polled
+    assert not await verify_prices(reader, market, book, market.block)
+    assert book.price(aave, market.timestamp) == market.prices[aave] == market.timestamp
+    await chain.increase_time(100)
+    assert (await polled_prices(reader, market, book))[aave] >= market.timestamp + 100
+
+
+async def test_a_price_of_the_fallback_oracle_is_asked_of_the_oracle(reader: AaveReader, fresh_market: Chain) -> None:
+    chain, fallback = fresh_market, Address("0x" + "fa" * 20)
+    await chain.rpc.request("anvil_setCode", ODD, ANSWERS_NOTHING)
+    await chain.rpc.request("anvil_setCode", fallback, ANSWERS_SEVEN)
+    await chain.rpc.send(at.EXECUTOR, at.ORACLE, "setFallbackOracle(address)", fallback)
+    await chain.set_price_source("AAVE", ODD)
+    aave = chain.reserves["AAVE"].id
+    market = await reader.load_market()
+    book = (await walk(reader.multicall, market, market.block)).book
+    assert book.price(aave, market.timestamp) is None
+    assert await verify_prices(reader, market, book, market.block) == {aave}
+    assert await verify_prices(reader, market, book, market.block) == set()
+    assert book.price(aave, market.timestamp) == 7
+    await chain.set_price_source("AAVE", chain.feeds.by_name["BTC"].proxy)
+    assert (await polled_prices(reader, market, book))[aave] == (await chain.prices())["AAVE"]
+
+
+async def test_a_source_that_stands_on_itself_ends_the_walk(reader: AaveReader, fresh_market: Chain) -> None:
+    chain = fresh_market
+    await chain.market.deployer.place(ODD, "EACAggregatorProxy", "address,address", [ODD, NOBODY])
+    await chain.set_price_source("AAVE", ODD)
+    market = await reader.load_market()
+    book = (await walk(reader.multicall, market, market.block)).book
+    assert book.tree.nodes[ODD] == Polled(0)
+    assert book.price(chain.reserves["AAVE"].id, market.timestamp) is None

@@ -9,7 +9,7 @@ from eth_abi.abi import encode as abi_encode
 from eth_utils.crypto import keccak
 
 from core.domain.units import Address
-from worker.chain import contracts, oracles, words
+from worker.chain import contracts, price_nodes, price_tree, words
 
 ASSET, A_TOKEN, V_TOKEN, SOURCE, OTHER = (Address(f"0x{i:040x}") for i in range(1, 6))
 
@@ -38,10 +38,8 @@ SELECTORS = {
     contracts.GET_PRICE_ORACLE: "getPriceOracle()",
     contracts.GET_POOL_DATA_PROVIDER: "getPoolDataProvider()",
     contracts.POOL_REVISION: "POOL_REVISION()",
-    oracles.AGGREGATOR: "aggregator()",
-    oracles.LATEST_ROUND: "latestRound()",
-    oracles.DESCRIPTION: "description()",
-    **{selector: f"{name}()" for name, selector in oracles.ADAPTER_GETTERS.items()},
+    price_tree.GET_ROUND_DATA: "getRoundData(uint80)",
+    **{selector: f"{name}()" for name, selector in price_nodes.SELECTORS.items()},
 }
 
 
