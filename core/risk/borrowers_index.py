@@ -80,6 +80,10 @@ class BorrowersIndex:
         changed, self._changed = self._changed, {}
         return changed
 
+    def give_back(self, changes: Mapping[Key, ScaledAmount]) -> None:
+        """Take back what was drained and could not be saved; what changed since stays newer."""
+        self._changed = {**changes, **self._changed}
+
     def _remove(self, reserve: int, user: Address) -> None:
         if self._debts.get(reserve, {}).pop(user, None) is not None:
             self._changed[reserve, user] = ScaledAmount(0)

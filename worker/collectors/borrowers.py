@@ -65,7 +65,7 @@ async def discover_borrowers(
     seen = 0
     capped = False
     while not walk.finished:
-        to, logs = await _next_chunk(walk)
+        to, logs = await next_chunk(walk)
         seen += len(logs)
         new = [user for user in dict.fromkeys(map(_on_behalf_of, logs)) if user not in known]
         room = max(0, limits.max_borrowers - len(known))
@@ -108,7 +108,7 @@ def _reason(exc: Exception) -> str:
     return (exc.strerror or type(exc).__name__) if isinstance(exc, OSError) else "it is not UTF-8 text"
 
 
-async def _next_chunk(walk: LogWalk) -> tuple[int, list[Log]]:
+async def next_chunk(walk: LogWalk) -> tuple[int, list[Log]]:
     """Return the next chunk, however long the node takes to come back."""
     attempt = 0
     while True:
