@@ -22,8 +22,9 @@ Holdings = tuple[tuple[int, ScaledAmount], ...]
 class Position:
     """Hold what one account has in the pool.
 
-    `collateral` are all its aTokens, also those not used as collateral; bit i of `collateral_enabled` says that reserve
-    id i is used as collateral. A borrow flag needs no place of its own: one without debt changes no figure.
+    `collateral` are its aTokens; one that is not used as collateral may be in it or not, for it changes no figure, and
+    `fold` drops it. Bit i of `collateral_enabled` says that reserve id i is used as collateral. A borrow flag needs no
+    place of its own: one without debt changes no figure.
     """
 
     user: Address
