@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 from core.domain.units import Address
 from core.risk.columns import Floats, Side
-from core.risk.hf_grid import HFGrid
+from core.risk.hf_grid import HFGrid, Rows
 
 NEAR_CRITICAL = 1.02
 
-Rows = NDArray[np.intp]
 DriverOf = Callable[[int], Hashable]
 
 
-class Picked(NamedTuple):
-    """Hold rows of accounts, valid until the book changes, and how many more there were than room."""
+class Ranked(NamedTuple):
+    """Hold rows of accounts and their health factors, lowest first; rows are valid until the book changes."""
 
     rows: Rows
-    left_out: int = 0
+    health_factors: Floats
 
 
 class Exposures(NamedTuple):
@@ -42,24 +41,20 @@ class Exposures(NamedTuple):
 class Book(Protocol):
     """Name what the prediction asks about the accounts that owe enough to count."""
 
-    def near(self, health_factor: float, cap: int) -> Picked:
-        """Return the accounts below a health factor, at most `cap`, the lowest kept."""
+    def below(self, health_factor: float) -> Ranked:
+        """Return the accounts below a health factor, lowest first."""
         ...
 
-    def holding(self, reserve_ids: Collection[int], cap: int) -> Picked:
-        """Return the accounts that have collateral or debt in any of the reserves, at most `cap`, the lowest kept."""
+    def holding(self, rows: Rows, reserve_ids: Collection[int]) -> NDArray[np.bool_]:
+        """Tell of each row whether it has collateral or debt in any of the reserves."""
         ...
 
-    def borrowing(self, reserve_ids: Collection[int], cap: int) -> Picked:
-        """Return the accounts that owe in any of the reserves, at most `cap`, the lowest kept."""
-        ...
-
-    def health_factors(self, rows: Rows) -> Floats:
-        """Return the accounts' health factors."""
+    def borrowing(self, rows: Rows, reserve_ids: Collection[int]) -> NDArray[np.bool_]:
+        """Tell of each row whether it owes in any of the reserves."""
         ...
 
     def exposures(self, rows: Rows) -> Exposures:
-        """Return what the accounts have at stake."""
+        """Return whose rows these are, and what is at stake."""
         ...
 
 
@@ -70,30 +65,34 @@ class Touched(NamedTuple):
     accrued: frozenset[int] = frozenset()
 
 
-def slices(book: Book, touched: Touched, cap: int) -> Picked:
-    """Return who is worth projecting, once each, at most `cap`, the lowest health factors kept.
+class Chosen(NamedTuple):
+    """Hold what is worth projecting, and how many accounts more there were than room."""
 
-    Three slices: the accounts below 1.02 (head start), those who hold what a price moved, and those who owe in a
-    reserve whose rates moved. `left_out` is a lower bound, as slices overlap.
+    exposures: Exposures
+    left_out: int
+
+
+def choose(book: Book, touched: Touched, reach: float, cap: int) -> Chosen:
+    """Return who is worth projecting, at most `cap`, the lowest health factors kept.
+
+    Three slices: the accounts below 1.02 (head start); and, below `reach`, those who hold what a price moved and those
+    who owe in a reserve whose rates moved. Who is below 1 already is nobody's future.
     """
-    picked = [book.near(NEAR_CRITICAL, cap)]
+    ranked = book.below(max(reach, NEAR_CRITICAL))
+    wanted = ranked.health_factors < NEAR_CRITICAL
     if touched.moved:
-        picked.append(book.holding(touched.moved, cap))
+        wanted |= book.holding(ranked.rows, touched.moved)
     if touched.accrued:
-        picked.append(book.borrowing(touched.accrued, cap))
-    rows: Rows = np.unique(np.concatenate([each.rows for each in picked]))
-    left_out = max(each.left_out for each in picked)
-    if len(rows) <= cap:
-        return Picked(rows, left_out)
-    lowest = np.argpartition(book.health_factors(rows), cap - 1)[:cap]
-    return Picked(rows[lowest], left_out + len(rows) - cap)
+        wanted |= book.borrowing(ranked.rows, touched.accrued)
+    spots = np.flatnonzero(wanted & (ranked.health_factors >= 1.0))
+    return Chosen(book.exposures(ranked.rows[spots[:cap]]), max(0, len(spots) - cap))
 
 
 class GridBook:
-    """Answer from the grid that detection keeps anyway: two passes over the sums, and no list of users of its own.
+    """Answer from the grid that detection keeps anyway.
 
     `grid` is asked each time, as a mirror may replace its grid; `driver_of` names what moves a reserve's price, by
-    default the reserve itself.
+    default the reserve itself. `min_debt` is in base USD.
     """
 
     def __init__(self, grid: Callable[[], HFGrid], min_debt: float, driver_of: DriverOf = lambda id_: id_) -> None:
@@ -101,63 +100,41 @@ class GridBook:
         self._min_debt = min_debt
         self._driver_of = driver_of
 
-    def near(self, health_factor: float, cap: int) -> Picked:
-        """Return the accounts below a health factor."""
+    def below(self, health_factor: float) -> Ranked:
+        """Return the accounts below a health factor, lowest first."""
         weighted, owed = self._grid().sums()
-        return self._lowest(self._in_scope(owed) & (weighted < health_factor * owed), cap)
+        rows = np.flatnonzero((weighted < health_factor * owed) & (owed >= self._min_debt))
+        health_factors = weighted[rows] / owed[rows]
+        order = np.argsort(health_factors, kind="stable")
+        return Ranked(rows[order], health_factors[order])
 
-    def holding(self, reserve_ids: Collection[int], cap: int) -> Picked:
-        """Return the accounts with collateral or debt in any of the reserves."""
-        grid = self._grid()
-        return self._touched((grid.collateral, grid.debt), reserve_ids, cap)
+    def holding(self, rows: Rows, reserve_ids: Collection[int]) -> NDArray[np.bool_]:
+        """Tell of each row whether it has collateral or debt in any of the reserves."""
+        return self._grid().collateral.holds_any(set(reserve_ids), rows) | self.borrowing(rows, reserve_ids)
 
-    def borrowing(self, reserve_ids: Collection[int], cap: int) -> Picked:
-        """Return the accounts with debt in any of the reserves."""
-        return self._touched((self._grid().debt,), reserve_ids, cap)
-
-    def health_factors(self, rows: Rows) -> Floats:
-        """Return the accounts' health factors."""
-        weighted, owed = self._grid().sums()
-        factors: Floats = weighted[rows] / owed[rows]
-        return factors
+    def borrowing(self, rows: Rows, reserve_ids: Collection[int]) -> NDArray[np.bool_]:
+        """Tell of each row whether it owes in any of the reserves."""
+        return self._grid().debt.holds_any(set(reserve_ids), rows)
 
     def exposures(self, rows: Rows) -> Exposures:
-        """Return what the accounts have at stake, at the values that the grid's sums are made of."""
+        """Return whose rows these are, and what is at stake at the values that the grid's sums are made of."""
         grid = self._grid()
+        everybody = grid.users if len(rows) else []
         reserves = tuple(sorted(grid.collateral.columns.keys() | grid.debt.columns.keys()))
-        users = grid.users
         return Exposures(
-            [users[row] for row in rows.tolist()],
+            [everybody[row] for row in rows.tolist()],
             reserves,
             tuple(self._driver_of(reserve_id) for reserve_id in reserves),
             _values(grid.collateral, reserves, rows),
             _values(grid.debt, reserves, rows),
         )
 
-    def _touched(self, sides: tuple[Side, ...], reserve_ids: Collection[int], cap: int) -> Picked:
-        n = len(self._grid())
-        found = np.zeros(n, dtype=bool)
-        for side in sides:
-            for reserve_id in set(reserve_ids) & side.columns.keys():
-                found |= side.columns[reserve_id][:n] > 0
-        return self._lowest(found & self._in_scope(self._grid().sums().owed), cap)
-
-    def _in_scope(self, owed: Floats) -> NDArray[np.bool_]:
-        return (owed > 0) & (owed >= self._min_debt)
-
-    def _lowest(self, wanted: NDArray[np.bool_], cap: int) -> Picked:
-        rows = np.flatnonzero(wanted)
-        if len(rows) <= cap:
-            return Picked(rows)
-        lowest = np.argpartition(self.health_factors(rows), cap - 1)[:cap]
-        return Picked(rows[lowest], len(rows) - cap)
-
 
 def _values(side: Side, reserves: Sequence[int], rows: Rows) -> Floats:
-    values: Mapping[int, float] = side.values
+    """Return each row's value in each reserve; a reserve without a price counts 0, as in the grid."""
     table = np.zeros((len(rows), len(reserves)))
     for spot, reserve_id in enumerate(reserves):
         column = side.columns.get(reserve_id)
         if column is not None:
-            table[:, spot] = column[rows] * values.get(reserve_id, 0.0)
+            table[:, spot] = column[rows] * side.values.get(reserve_id, 0.0)
     return table

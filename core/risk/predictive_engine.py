@@ -12,6 +12,7 @@ horizon * ln(now) / ln(now / projected). Where nothing but interest moves an acc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,10 +25,12 @@ from core.domain.units import Address
 from core.risk.columns import Floats
 from core.risk.exposures import Exposures
 from core.risk.price_window import PriceWindow
-from core.risk.rate_index_tracker import RateIndexTracker, Rates
+from core.risk.rate_index_tracker import Growth, RateIndexTracker, Rates
 
 NEAR_LINE = 1e-6
 SAME = 1e-9
+LARGEST_FALL = 1.0 - 2.0**-53
+STILL = Growth(1.0, 1.0)
 
 CrossingSecond = Callable[[Address], int | None]
 """Returns the unix second at which interest alone takes an account below 1, at present rates; None for never."""
@@ -72,6 +75,20 @@ class Outlook:
         return 1.0 + self.buffer
 
 
+class Forecast(NamedTuple):
+    """Hold what is expected of each reserve from second `now` to the horizon, as factors; 1 for reserves not named."""
+
+    now: float
+    growth: Mapping[int, Growth]
+    prices: Mapping[int, float]
+
+    def worst(self) -> float:
+        """Return a factor below which no account's health factor falls, whatever it holds and owes."""
+        held = min((self.prices[id_] * each.liquidity for id_, each in self.growth.items()), default=1.0)
+        owed = max((self.prices[id_] * each.borrow for id_, each in self.growth.items()), default=1.0)
+        return min(held, 1.0) / max(owed, 1.0)
+
+
 @dataclass(slots=True)
 class PredictiveEngine:
     """Follow prices and rates, and project accounts ahead. Times are unix seconds of the chain."""
@@ -92,58 +109,52 @@ class PredictiveEngine:
         """Take a reserve's rates and indexes; return False for an update older than the newest."""
         return self.rates.update(reserve_id, rates)
 
-    def evaluate(self, exposures: Exposures, now: float, limit: float = 0.0) -> list[PredictiveCandidate]:
+    def forecast(self, now: float) -> Forecast:
+        """Return what each reserve's price and indexes are expected to do within the horizon."""
+        start, end = int(now), int(now + self.outlook.horizon)
+        known = self.windows.keys() | self.rates.reserves
+        growth = {reserve_id: self.rates.growth_between(reserve_id, start, end) for reserve_id in known}
+        prices = {reserve_id: self._price_factor(reserve_id, now) for reserve_id in known}
+        return Forecast(now, growth, prices)
+
+    def reach(self, forecast: Forecast, limit: float = 0.0) -> float:
+        """Return a health factor from which no scenario comes down to 1 + buffer, or to `limit` if that is higher."""
+        shock = max((SHOCKS[scenario] for scenario in self.outlook.scenarios), default=0.0)
+        return max(self.outlook.line, limit) / (forecast.worst() * (1 - shock)) * (1 + SAME)
+
+    def evaluate(self, exposures: Exposures, forecast: Forecast, limit: float = 0.0) -> list[PredictiveCandidate]:
         """Return every account and scenario projected below 1 + buffer, or at most `limit` if that is higher.
 
         Accounts that owe nothing, or are below 1 already, are not predicted. O(accounts * reserves).
         """
-        ahead = self._ahead(exposures, now)
-        reach = max(self.outlook.line, limit)
+        ahead = _ahead(exposures, forecast)
+        line = max(self.outlook.line, limit)
         found: list[PredictiveCandidate] = []
         for scenario in self.outlook.scenarios:
             projected = _shocked(ahead, exposures.drivers, SHOCKS[scenario])
-            wanted = (ahead.current >= 1.0) & (projected <= reach)
-            eta = self._eta(ahead, projected)
-            for row in np.flatnonzero(wanted).tolist():
-                seconds = float(eta[row])
-                if scenario is Scenario.BASELINE and ahead.on_the_line[row]:
-                    seconds = self._exact(exposures.users[row], now, seconds)
-                found.append(
-                    PredictiveCandidate(
-                        exposures.users[row],
-                        scenario,
-                        float(ahead.current[row]),
-                        float(projected[row]),
-                        seconds if np.isfinite(seconds) else None,
-                    )
-                )
+            rows = np.flatnonzero((ahead.current >= 1.0) & (projected <= line))
+            eta = self._eta(ahead.current[rows], projected[rows])
+            if scenario is Scenario.BASELINE:
+                for spot in np.flatnonzero(ahead.on_the_line[rows]).tolist():
+                    eta[spot] = self._exact(exposures.users[rows[spot]], forecast.now, float(eta[spot]))
+            figures = (each.tolist() for each in (rows, ahead.current[rows], projected[rows], eta))
+            found += [
+                PredictiveCandidate(exposures.users[row], scenario, current, then, due if due < math.inf else None)
+                for row, current, then, due in zip(*figures, strict=True)
+            ]
         return found
-
-    def _ahead(self, exposures: Exposures, now: float) -> _Ahead:
-        horizon = self.outlook.horizon
-        start, end = int(now), int(now + horizon)
-        growth = [self.rates.growth_between(reserve_id, start, end) for reserve_id in exposures.reserves]
-        income = np.array([each.liquidity for each in growth])
-        debt = np.array([each.borrow for each in growth])
-        prices = np.array([self._price_factor(reserve_id, now) for reserve_id in exposures.reserves])
-        idle = _ratio(exposures.weighted @ income, exposures.owed @ debt)
-        weighted, owed = exposures.weighted * (income * prices), exposures.owed * (debt * prices)
-        current = _ratio(exposures.weighted.sum(axis=1), exposures.owed.sum(axis=1))
-        baseline = _ratio(weighted.sum(axis=1), owed.sum(axis=1))
-        near = idle < 1.0 + NEAR_LINE
-        near[near] = np.abs(baseline[near] - idle[near]) <= SAME * idle[near]  # nothing but interest moves it
-        return _Ahead(weighted, owed, current, near)
 
     def _price_factor(self, reserve_id: int, now: float) -> float:
         window, horizon = self.windows.get(reserve_id), self.outlook.horizon
-        return float(np.exp(window.trend(now, horizon) * horizon)) if window else 1.0
+        return math.exp(window.trend(now, horizon) * horizon) if window else 1.0
 
-    def _eta(self, ahead: _Ahead, projected: Floats) -> Floats:
+    def _eta(self, current: Floats, projected: Floats) -> Floats:
         """Return the seconds until each crosses 1; infinite for one that does not fall."""
         eta = np.full(len(projected), np.inf)
-        falling = (projected < ahead.current) & (ahead.current >= 1.0)
-        now, then = np.log(ahead.current[falling]), np.log(np.maximum(projected[falling], 1e-300))
-        eta[falling] = self.outlook.horizon * now / (now - then)
+        falling = projected < current
+        start, end = current[falling], projected[falling]
+        fall = np.minimum((start - end) / start, LARGEST_FALL)  # log1p sees falls that a ratio of logs would lose
+        eta[falling] = self.outlook.horizon * np.log(start) / -np.log1p(-fall)
         return eta
 
     def _exact(self, user: Address, now: float, estimate: float) -> float:
@@ -152,6 +163,19 @@ class PredictiveEngine:
             return estimate
         second = self.crossing_second(user)
         return float("inf") if second is None else max(0.0, second - now)
+
+
+def _ahead(exposures: Exposures, forecast: Forecast) -> _Ahead:
+    growth = [forecast.growth.get(reserve_id, STILL) for reserve_id in exposures.reserves]
+    income, debt = np.array([each.liquidity for each in growth]), np.array([each.borrow for each in growth])
+    prices = np.array([forecast.prices.get(reserve_id, 1.0) for reserve_id in exposures.reserves])
+    idle = _ratio(exposures.weighted @ income, exposures.owed @ debt)
+    weighted, owed = exposures.weighted * (income * prices), exposures.owed * (debt * prices)
+    current = _ratio(exposures.weighted.sum(axis=1), exposures.owed.sum(axis=1))
+    baseline = _ratio(weighted.sum(axis=1), owed.sum(axis=1))
+    near = idle < 1.0 + NEAR_LINE
+    near[near] = np.abs(baseline[near] - idle[near]) <= SAME * idle[near]  # nothing but interest moves it
+    return _Ahead(weighted, owed, current, near)
 
 
 class _Ahead(NamedTuple):

@@ -116,15 +116,15 @@ class PriceWindow:
         if self._count < 3:
             return 0.0
         prices, times = self._ordered(n)
-        end = max(now, times[-1])
-        logs = np.log(prices)
-        move = float(logs[-1] - logs[0])
+        end = max(now, float(times[-1]))
         halfway = np.searchsorted(times, (times[0] + end) / 2, side="right") - 1  # a price stands until the next one
-        share = float(logs[halfway] - logs[0]) / move if move else 0.0
-        steady = LEAST_SHARE <= share <= 1 - LEAST_SHARE
-        noise = self.volatility(n) * math.sqrt(end - times[0])
+        move = math.log(float(prices[-1] / prices[0]))
+        first_half = math.log(float(prices[halfway] / prices[0]))
+        if not move or not LEAST_SHARE <= first_half / move <= 1 - LEAST_SHARE:
+            return 0.0
         above = float(prices[-1]) - (self.ema(n) or 0.0)
-        return self.drift(now, least, n) if steady and abs(move) > noise and move * above > 0 else 0.0
+        stands_out = abs(move) > self.volatility(n) * math.sqrt(end - float(times[0]))
+        return self.drift(now, least, n) if stands_out and move * above > 0 else 0.0
 
     def _ordered(self, n: int) -> tuple[Floats, Floats]:
         """Return the last `n` prices and their times, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Set
 from typing import NamedTuple
 
 from core.domain.market import compounded_interest
@@ -35,6 +36,11 @@ class RateIndexTracker:
     def __init__(self, updates: int = UPDATES) -> None:
         self._updates = updates
         self._known: dict[int, deque[Rates]] = {}
+
+    @property
+    def reserves(self) -> Set[int]:
+        """Return the reserves of which anything is known."""
+        return self._known.keys()
 
     def update(self, reserve_id: int, rates: Rates) -> bool:
         """Take an update; return False, and keep nothing, for one older than the newest.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from core.ops.metrics import WorkerMetrics
-from worker.detection.predictive_orchestrator import PredictiveScenario
+from worker.detection.predictive_news import PredictiveScenario
 
 logger = logging.getLogger(__name__)
 

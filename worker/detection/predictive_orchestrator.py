@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from core.config import PredictiveSettings
 from core.domain.events import ReserveUpdated
@@ -17,54 +16,25 @@ from core.risk.exposures import Book, Exposures, Touched, choose
 from core.risk.predictive_engine import CrossingSecond, Outlook, PredictiveCandidate, PredictiveEngine, Scenario
 from core.risk.rate_index_tracker import Rates
 from core.risk.report_card import ReportCard
+from worker.detection.predictive_news import News, PredictiveScenario
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 FALLBACK_SECONDS = 15.0
-REPEAT_SECONDS = 15.0
-CANDIDATE, MICRO_VERIFY, PRESTAGE, FAST_PATH = 1, 2, 4, 8
 
 Clock = Callable[[], float]
-
-
-class PredictiveScenario(NamedTuple):
-    """Tell what may come of an account in one scenario, and what should be done ahead.
-
-    `probability` is how often such predictions came true; `should_queue` follows PREDICTIVE_QUEUE_ENABLED;
-    `should_micro_verify` says projected below 1 + buffer; `should_prestage` projected at or below PRESTAGE_HF_BPS;
-    `fast_path` a crossing within the horizon, where PREDICTIVE_FASTPATH_ENABLED. `trace` names the run.
-    """
-
-    candidate: PredictiveCandidate
-    block: int
-    debt_usd: float
-    probability: float
-    should_queue: bool
-    should_micro_verify: bool
-    should_prestage: bool
-    fast_path: bool
-    trace: str
-
-
 Listener = Callable[[PredictiveScenario], None]
-_Key = tuple[Address, Scenario]
-
-
-class _Told(NamedTuple):
-    """Hold what was last said of an account and scenario (see `_duties`), and when."""
-
-    duties: int
-    at: float
 
 
 class PredictiveOrchestrator:
     """Take prices and rates as they come, project at most once a second, and every 15 s if nobody asks.
 
-    `prestage_hf_bps` is PRESTAGE_HF_BPS, or 0 where no plans are prepared; `clock` a monotonic clock in seconds; `crossing_second` tells when interest
-    alone takes an account below 1. Times named `now` or `at` are unix seconds of the chain. The three slices: accounts
-    below 1.02, those who hold what a price moved, and those who owe in a reserve whose rates moved, as far as a scenario
-    can bring them down; where they are more than PREDICTIVE_MAX_USERS_PER_TICK, the lowest health factors stay and the rest are counted.
+    `prestage_hf_bps` is PRESTAGE_HF_BPS, or 0 where no plans are prepared; `clock` is monotonic, in seconds;
+    `crossing_second` tells when interest alone takes an account below 1. What is named `now` or `at` are unix seconds
+    of the chain. The three slices: accounts below 1.02, those who hold what a price moved, and those who owe in a
+    reserve whose rates moved, as far as a scenario can bring them down. Where they are more than
+    PREDICTIVE_MAX_USERS_PER_TICK the lowest health factors stay, and the rest is counted.
     """
 
     def __init__(
@@ -82,11 +52,11 @@ class PredictiveOrchestrator:
         self._engine = PredictiveEngine(self._outlook, crossing_second)
         self._card = ReportCard(self._outlook.horizon, scenarios)
         self._settings, self._prestage = settings, prestage_hf_bps / PERCENTAGE_FACTOR
+        self._news = News(settings, self._prestage, self._outlook)
         self._book, self._metrics, self._clock = book, metrics, clock
         self._listeners: list[Listener] = []
         self._moved: set[int] = set()
         self._accrued: set[int] = set()
-        self._told: dict[_Key, _Told] = {}
         self._last: tuple[int, float] | None = None  # block and unix second of the last run
         self._ran_at = clock() - INTERVAL_SECONDS
         logger.info(
@@ -146,14 +116,15 @@ class PredictiveOrchestrator:
         forecast = self._engine.forecast(now)
         exposures = self._choose(self._engine.reach(forecast, self._prestage))
         found = self._engine.evaluate(exposures, forecast, self._prestage)
-        candidates = [candidate for candidate in found if candidate.hf_projected < self._outlook.line]
+        line = self._outlook.line
+        candidates = [candidate for candidate in found if candidate.hf_projected < line]
         self._mark(candidates, now)
-        events = self._news(found, exposures, block)
+        events = self._tell(found, exposures, block)
         self._last, self._ran_at = (block, now), began
         self._measure(len(exposures.users), self._clock() - began)
-        line = "[predictive-orchestrator] run block=%d reason=%s usersEvaluated=%d candidates=%d"
+        words = "[predictive-orchestrator] run block=%d reason=%s usersEvaluated=%d candidates=%d"
         level = logging.INFO if events else logging.DEBUG
-        logger.log(level, line, block, reason, len(exposures.users), len(candidates))
+        logger.log(level, words, block, reason, len(exposures.users), len(candidates))
         for event in events:
             for listener in self._listeners:
                 listener(event)
@@ -215,46 +186,16 @@ class PredictiveOrchestrator:
                 self._metrics.predictive_precision.labels(scenario=scenario).set(score.precision)
                 self._metrics.predictive_brier.labels(scenario=scenario).set(score.brier)
 
-    def _news(self, found: Iterable[PredictiveCandidate], exposures: Exposures, block: int) -> list[PredictiveScenario]:
-        """Return what was not said before, remember what is said, and forget who is no candidate any more."""
-        debts: dict[Address, float] = {}
-        said: dict[_Key, _Told] = {}
-        news, clock = [], self._clock()
-        for candidate in found:
-            key, duties = candidate[:2], self._duties(candidate)
-            before = self._told.get(key)
-            if before is not None and clock - before.at < REPEAT_SECONDS and not duties & ~before.duties:
-                said[key] = before
-                continue
-            if duties & CANDIDATE and not (before and before.duties & CANDIDATE):
-                self._metrics.predictive_candidates.labels(scenario=candidate.scenario).inc()
-            said[key] = _Told(duties, clock)
-            debts = debts or dict(zip(exposures.users, (exposures.owed.sum(axis=1) / 1e8).tolist(), strict=True))
-            news.append(self._event(candidate, duties, block, debts[candidate.address]))
-        self._told = said
-        return news
-
-    def _duties(self, candidate: PredictiveCandidate) -> int:
-        """Return what should be done about a candidate, a bit each."""
-        duties = PRESTAGE if candidate.hf_projected <= self._prestage else 0
-        if candidate.hf_projected < self._outlook.line:
-            duties |= CANDIDATE | (MICRO_VERIFY if self._settings.predictive_micro_verify_enabled else 0)
-        if candidate.eta_sec is not None and candidate.eta_sec <= self._outlook.horizon:
-            duties |= FAST_PATH if self._settings.predictive_fastpath_enabled else 0
-        return duties
-
-    def _event(self, candidate: PredictiveCandidate, duties: int, block: int, debt_usd: float) -> PredictiveScenario:
-        return PredictiveScenario(
-            candidate,
-            block,
-            debt_usd,
-            self._card.probability(candidate.scenario),
-            self._settings.predictive_queue_enabled,
-            bool(duties & MICRO_VERIFY),
-            bool(duties & PRESTAGE),
-            bool(duties & FAST_PATH),
-            f"predictive-{block}",
-        )
+    def _tell(self, found: Iterable[PredictiveCandidate], exposures: Exposures, block: int) -> list[PredictiveScenario]:
+        """Return what listeners have not heard yet."""
+        new, became = self._news.of(found, self._clock())
+        for scenario, count in became.items():
+            self._metrics.predictive_candidates.labels(scenario=scenario).inc(count)
+        if not new:
+            return []
+        debts = dict(zip(exposures.users, (exposures.owed.sum(axis=1) / 1e8).tolist(), strict=True))
+        odds = {scenario: self._card.probability(scenario) for scenario in self._outlook.scenarios}
+        return self._news.worded(new, block, debts, odds)
 
     def _measure(self, users: int, seconds: float) -> None:
         self._metrics.predictive_duration.observe(seconds)

@@ -9,8 +9,8 @@ import pytest
 
 from core.domain.position import Position
 from core.domain.units import Address
-from core.risk.exposures import GridBook, Rows, Touched, slices
-from core.risk.hf_grid import HFGrid
+from core.risk.exposures import GridBook, Touched, choose
+from core.risk.hf_grid import HFGrid, Rows
 from tests.unit.domain.builders import CBETH, GHO, USDC, WETH, market, position
 from tests.unit.risk.crowds import DOLLAR, ETHER, borrower, grid_of, user
 
@@ -26,36 +26,38 @@ def book_of(grid: HFGrid, min_debt: float = 0.0) -> GridBook:
     return GridBook(lambda: grid, min_debt * 10**8)
 
 
-def people(book: GridBook, rows: Rows) -> set[Address]:
-    return set(book.exposures(rows).users)
+def people(book: GridBook, rows: Rows) -> list[Address]:
+    return list(book.exposures(rows).users)
 
 
-def test_each_slice_has_who_belongs_to_it() -> None:
+def chosen(book: GridBook, moved: set[int], accrued: set[int], reach: float = 10.0, cap: int = 10) -> list[Address]:
+    return list(choose(book, Touched(frozenset(moved), frozenset(accrued)), reach, cap).exposures.users)
+
+
+def test_accounts_come_lowest_first() -> None:
     book = book_of(grid_of(market(), *crowd()))
-    assert people(book, book.near(1.02, 10).rows) == {user(1)}
-    assert people(book, book.near(1.04, 10).rows) == {user(1), user(2)}
-    assert people(book, book.holding({WETH}, 10).rows) == {user(1), user(2), user(3)}
-    assert people(book, book.holding({CBETH, USDC}, 10).rows) == {user(1), user(2), user(3), user(4)}
-    assert people(book, book.borrowing({CBETH}, 10).rows) == {user(4)}
-    assert people(book, book.borrowing({WETH, GHO, 99}, 10).rows) == set()
+    ranked = book.below(2.0)
+    assert people(book, ranked.rows) == [user(1), user(2), user(3), user(4)]
+    assert ranked.health_factors == pytest.approx([1_660 / 1_650, 1_660 / 1_600, 1.66, 7_800 / 4_400])
+    assert people(book, book.below(1.04).rows) == [user(1), user(2)]
 
 
-def test_the_lowest_stay_under_the_cap_and_the_rest_is_counted() -> None:
+def test_holding_is_either_side_and_borrowing_is_debt() -> None:
     book = book_of(grid_of(market(), *crowd()))
-    picked = book.holding({WETH}, 2)
-    assert people(book, picked.rows) == {user(1), user(2)}
-    assert picked.left_out == 1
+    rows = book.below(2.0).rows
+    assert book.holding(rows, {CBETH}).tolist() == book.borrowing(rows, {CBETH}).tolist() == [False] * 3 + [True]
+    assert book.holding(rows, {WETH}).tolist() == book.borrowing(rows, {USDC, 99}).tolist() == [True] * 3 + [False]
+    assert not book.borrowing(rows, {WETH, GHO}).any()
 
 
 def test_who_owes_too_little_does_not_count() -> None:
     book = book_of(grid_of(market(), *crowd()), min_debt=1_620)
-    assert people(book, book.holding({WETH}, 10).rows) == {user(1)}
-    assert people(book, book.near(2.0, 10).rows) == {user(1), user(4)}
+    assert people(book, book.below(2.0).rows) == [user(1), user(4)]
 
 
 def test_exposures_are_weighted_collateral_and_debt_in_base_dollars() -> None:
     book = book_of(grid_of(market(), *crowd()))
-    at_stake = book.exposures(book.borrowing({CBETH}, 10).rows)
+    at_stake = book.exposures(book.below(2.0).rows[-1:])
     assert at_stake.reserves == at_stake.drivers == (WETH, USDC, CBETH)
     assert at_stake.weighted.tolist() == [pytest.approx([0, 7_800 * 10**8, 0])]
     assert at_stake.owed.tolist() == [pytest.approx([0, 0, 4_400 * 10**8])]
@@ -67,18 +69,32 @@ def test_drivers_are_whatever_the_caller_names() -> None:
     assert book.exposures(np.array([0])).drivers == ("ETH", "USD", "ETH")
 
 
-def test_slices_join_without_doubles_and_keep_the_lowest() -> None:
+def test_each_slice_brings_who_belongs_to_it_and_nobody_twice() -> None:
     book = book_of(grid_of(market(), *crowd()))
-    everybody = slices(book, Touched(frozenset({WETH}), frozenset({CBETH})), 10)
-    assert sorted(book.exposures(everybody.rows).users) == [user(1), user(2), user(3), user(4)]
-    assert everybody.left_out == 0
-    two = slices(book, Touched(frozenset({WETH}), frozenset({CBETH})), 2)
-    assert people(book, two.rows) == {user(1), user(2)}
-    assert two.left_out >= 1
-    assert people(book, slices(book, Touched(), 10).rows) == {user(1)}
+    assert chosen(book, set(), set()) == [user(1)]
+    assert chosen(book, {WETH}, set()) == [user(1), user(2), user(3)]
+    assert chosen(book, set(), {CBETH}) == [user(1), user(4)]
+    assert chosen(book, {WETH}, {CBETH}) == [user(1), user(2), user(3), user(4)]
 
 
-def test_an_empty_grid_has_empty_slices() -> None:
+def test_what_cannot_come_down_is_left_alone_without_counting_it() -> None:
+    book = book_of(grid_of(market(), *crowd()))
+    assert chosen(book, {WETH}, {CBETH}, reach=1.04) == [user(1), user(2)]
+    assert choose(book, Touched(frozenset({WETH})), 1.04, 10).left_out == 0
+
+
+def test_the_lowest_stay_under_the_cap_and_the_rest_is_counted() -> None:
+    book = book_of(grid_of(market(), *crowd()))
+    assert chosen(book, {WETH}, set(), cap=2) == [user(1), user(2)]
+    assert choose(book, Touched(frozenset({WETH})), 10.0, 2).left_out == 1
+
+
+def test_who_is_below_already_takes_nobodys_place() -> None:
+    book = book_of(grid_of(market(), borrower(6, 1_000, 1_700), borrower(7, 0, 100), *crowd()))
+    assert chosen(book, {WETH}, set(), cap=1) == [user(1)]
+
+
+def test_an_empty_grid_has_nobody() -> None:
     book = book_of(HFGrid())
-    assert len(slices(book, Touched(frozenset({WETH}), frozenset({USDC})), 10).rows) == 0
-    assert list(book.exposures(np.array([], dtype=np.intp)).users) == []
+    assert chosen(book, {WETH}, {USDC}) == []
+    assert people(book, np.array([], dtype=np.intp)) == []

@@ -35,7 +35,7 @@ def ratio(health_factor: float) -> Row:
 def found(
     engine: PredictiveEngine, book: Exposures, limit: float = 0.0
 ) -> dict[tuple[Address, Scenario], PredictiveCandidate]:
-    return {(each.address, each.scenario): each for each in engine.evaluate(book, NOW, limit)}
+    return {(each.address, each.scenario): each for each in engine.evaluate(book, engine.forecast(NOW), limit)}
 
 
 def sliding(engine: PredictiveEngine, per_second: float, reserve_id: int = WETH) -> None:
@@ -73,8 +73,8 @@ def test_one_that_does_not_fall_has_no_seconds() -> None:
 
 def test_those_below_one_already_and_those_without_debt_are_no_predictions() -> None:
     engine = PredictiveEngine(Outlook())
-    assert engine.evaluate(exposures(ratio(0.9999), ({WETH: 5.0}, {}), ({}, {})), NOW) == []
-    assert engine.evaluate(exposures(), NOW) == []
+    assert found(engine, exposures(ratio(0.9999), ({WETH: 5.0}, {}), ({}, {}))) == {}
+    assert found(engine, exposures()) == {}
 
 
 def test_a_higher_limit_brings_more_than_candidates() -> None:
@@ -141,3 +141,16 @@ def test_with_a_price_trend_interest_is_not_asked_about() -> None:
     assert asked == []
     found(PredictiveEngine(Outlook(), asked.append), exposures(ratio(1 + 1e-7), ratio(1.1)))
     assert asked == [user(1)]
+
+
+def test_beyond_its_reach_nobody_becomes_a_candidate() -> None:
+    engine = PredictiveEngine(Outlook())
+    assert engine.reach(engine.forecast(NOW)) == pytest.approx(1.004 / 0.98)
+    assert engine.reach(engine.forecast(NOW), 1.02) == pytest.approx(1.02 / 0.98)
+    sliding(engine, -1e-5, WETH)
+    sliding(engine, 1e-5, USDC)
+    engine.update_reserve(USDC, rates(0.5))
+    reach = engine.reach(engine.forecast(NOW))
+    assert reach == pytest.approx(1.004 / 0.98 * math.exp(2e-5 * 180), rel=1e-5)
+    assert (user(1), EXTREME) not in found(engine, exposures(ratio(reach)))
+    assert (user(1), EXTREME) in found(engine, exposures(ratio(reach * (1 - 1e-6))))

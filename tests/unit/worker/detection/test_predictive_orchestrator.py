@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,15 +14,18 @@ from prometheus_client import CollectorRegistry
 
 from core.config import PredictiveSettings
 from core.domain.events import ReserveUpdated
+from core.domain.health_factor import HFCalculator
 from core.domain.market import Market
-from core.domain.units import RAY, BaseUsd, Ray
+from core.domain.units import RAY, WAD, BaseUsd, Ray
 from core.ops.metrics import WorkerMetrics
+from core.risk.crossings import crossing_second
 from core.risk.exposures import GridBook
 from core.risk.predictive_engine import Scenario
-from tests.unit.domain.builders import NOW, USDC, WETH, market
-from tests.unit.risk.crowds import borrower, grid_of, user
+from tests.unit.domain.builders import NOW, USDC, WETH, market, position
+from tests.unit.risk.crowds import DOLLAR, ETHER, borrower, grid_of, user
 from worker.detection.predictive_listener import PredictiveListener
-from worker.detection.predictive_orchestrator import PredictiveOrchestrator, PredictiveScenario
+from worker.detection.predictive_news import PredictiveScenario
+from worker.detection.predictive_orchestrator import PredictiveOrchestrator
 
 BASELINE, ADVERSE, EXTREME = Scenario
 PRESTAGE_BPS = 10_200
@@ -215,3 +218,24 @@ async def test_the_fallback_runs_when_nobody_else_does(caplog: pytest.LogCapture
     assert runs[0].block == 5
     assert any("run block=5 reason=fallback" in message for message in caplog.messages)
     assert not any("run block=0" in message for message in caplog.messages)
+
+
+def test_interest_alone_is_told_to_the_exact_second() -> None:
+    where = market()
+    where.set_reserve(replace(where.reserves[USDC], variable_borrow_rate=Ray(RAY // 2)))
+    close = replace(position({WETH: ETHER}, {USDC: 1_660 * DOLLAR - 3_000}), user=CLOSE)
+    grid = grid_of(where, close)
+    orchestrator = PredictiveOrchestrator(
+        PredictiveSettings(),
+        0,
+        GridBook(lambda: grid, 0.0),
+        WorkerMetrics(CollectorRegistry()),
+        time.monotonic,
+        lambda _: crossing_second(where, close, NOW, 180),
+    )
+    orchestrator.seed(where)
+    eta = {each.candidate.scenario: each.candidate.eta_sec for each in orchestrator.evaluate(1, NOW)}[BASELINE]
+    assert eta is not None
+    figures = [HFCalculator().calculate(where, close, NOW + int(eta) + step).health_factor for step in (-1, 0)]
+    assert figures[1] < WAD <= figures[0]
+    assert 100 < eta < 180
