@@ -216,7 +216,7 @@ class DetectionSettings(Section):
 class PredictiveSettings(Section):
     """Prediction and borrowers index"""
 
-    predictive_enabled: bool = Field(False, description="Project health factors ahead and mark the predictions.")
+    predictive_enabled: bool = Field(True, description="Project health factors ahead and mark the predictions.")
     predictive_hf_buffer_bps: int = Field(
         40, ge=0, le=2_000, description="Candidates are projected below 1 plus this (40: below 1.004)."
     )
