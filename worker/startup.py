@@ -19,7 +19,7 @@ from worker.chain.aave import AaveReader
 from worker.chain.jsonrpc import backoff, retryable
 from worker.chain.logs import Head, head
 from worker.chain.oracles import verify_prices, walk
-from worker.chain.rpc import HttpRpc, jitter
+from worker.chain.rpc import Rpc, jitter
 from worker.collectors.borrowers import DiscoveryLimits, discover_borrowers, read_borrowers_file
 from worker.detection.bootstrap_scan import Progress, ScanLimits, scan
 from worker.detection.mirror import Mirror
@@ -56,7 +56,7 @@ class Scene:
     head: Head
 
 
-async def set_scene(settings: Settings, rpc: HttpRpc, store: Store, progress: Progress) -> Scene:
+async def set_scene(settings: Settings, rpc: Rpc, store: Store, progress: Progress) -> Scene:
     """Find the market and its borrowers, and load the mirror, all at one block: from a snapshot, else from scratch.
 
     With rules that are not known here the mirror holds the market only: positions are not computed then. Raise
