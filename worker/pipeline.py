@@ -106,24 +106,27 @@ class Pipeline:
         if effect.verify:
             self._shared.replaced.set()
         work = self._open_work(log.heard_at)
-        work.add(effect, log.block_number)
-        work.timestamp = max(work.timestamp, log.timestamp or 0)
+        work.add(effect)
+        if not log.removed:
+            work.at(log.block_number, log.timestamp or 0)
         self._arrived.set()
+
+    def on_reorganisation(self, first: int) -> None:
+        """Take in that the chain may be another one from a block on."""
+        self._detector.take_back(first - 1)
 
     def on_state(self, up: bool, text: str) -> None:
         """Take in whether the connection stands."""
         (logger.info if up else logger.warning)("[realtime-hf] %s", text)
 
     def on_head(self, head: Head) -> None:
-        """Take in one head; only a new second changes what accounts owe, so only that makes work."""
+        """Take in one head; only a new second changes what accounts owe, so only that, or a way back, makes work."""
         self._metrics.head(head.number, head.timestamp)
-        self._shared.head = head
-        market = self._mirror.market
-        if head.timestamp == market.timestamp and self._work is None:
+        before, self._shared.head = self._shared.head, head
+        back = before is not None and head.number <= before.number
+        if head.timestamp == self._mirror.market.timestamp and self._work is None and not back:
             return
-        work = self._open_work(head.heard_at)
-        work.block = max(work.block, head.number)
-        work.timestamp = max(work.timestamp, head.timestamp)
+        self._open_work(head.heard_at).at(head.number, head.timestamp, back=back)
         self._arrived.set()
 
     async def run(self) -> None:
@@ -229,7 +232,8 @@ class Pipeline:
 
     def _open_work(self, heard_at: float) -> Work:
         if self._work is None:
-            self._work = Work(heard_at)
+            market = self._mirror.market
+            self._work = Work(heard_at, market.block, market.timestamp)
         return self._work
 
     @staticmethod

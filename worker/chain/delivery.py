@@ -26,6 +26,10 @@ class FeedSink(Protocol):
         """Receive a head; its logs may come before it or after: nodes tell of both, and not in a fixed order."""
         ...
 
+    def on_reorganisation(self, first: int) -> None:
+        """Receive that the chain may be another one from block `first` on; the logs that are gone come next."""
+        ...
+
     def on_state(self, up: bool, text: str) -> None:
         """Receive whether the connection stands, with words for people."""
         ...
@@ -136,8 +140,10 @@ class Delivery:
         if not await self._builds_on(rpc, last, tip):
             self._stats.reorganisations += 1
             self._floor = min(self._floor, tip.number)  # what was delivered may be gone itself
-            first = max(self._floor, min(last.number, tip.number) - DEPTH)
+            remembered = last.number - DEPTH  # earlier logs would be delivered twice
+            first = max(self._floor, min(tip.number, remembered))
             log.warning("[realtime-hf] Reorganisation: block %d %s is gone", last.number, last.hash[:10])
+            self._sink.on_reorganisation(first if tip.number >= remembered else 0)
         await self._walk(rpc, first, tip.number)
 
     async def _walk(self, rpc: Rpc, first: int, last: int) -> None:

@@ -37,6 +37,9 @@ class ChainSweep:
     def hear(self, log: Log) -> None:
         """Take no notice: the chain is asked about everybody anyway."""
 
+    def take_back(self, floor: int) -> None:
+        """Take no notice."""
+
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:
         """Return whose spell below the threshold began or ended, by the chain's own figures at `work.block`.
 

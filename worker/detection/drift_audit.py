@@ -1,4 +1,4 @@
-"""DriftAudit: compare accounts with the chain at the same block, all the time, and keep from acting on those that differ.
+"""DriftAudit: compare accounts with the chain at the same block, all the time; who differs is not acted upon.
 
 Every round takes the accounts nearest to the threshold and some at random. The mirror's figures are noted the moment it
 was settled at a block; the chain is asked about that very block afterwards, so the audit never holds detection up. A

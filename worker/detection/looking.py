@@ -32,9 +32,13 @@ class Work:
     taken: dict[Address, Address] = field(default_factory=dict)
     scan: bool = False
 
-    def add(self, touched: Touched, block: int) -> None:
-        """Add what one log of `block` touched."""
-        self.block = max(self.block, block)
+    def at(self, block: int, timestamp: int, *, back: bool = False) -> None:
+        """Move on to a block and its second, or, where the chain went back, to exactly that."""
+        self.block = block if back else max(self.block, block)
+        self.timestamp = timestamp if back else max(self.timestamp, timestamp)
+
+    def add(self, touched: Touched) -> None:
+        """Add what one log touched."""
         self.users.update(dict.fromkeys(touched.users, touched.label))
         if touched.configuration:
             self.configuration = touched.label
@@ -43,8 +47,7 @@ class Work:
 
     def absorb(self, later: Work) -> None:
         """Add all of a later piece of work; the arrival stays the earlier one."""
-        self.block = max(self.block, later.block)
-        self.timestamp = max(self.timestamp, later.timestamp)
+        self.block, self.timestamp = later.block, later.timestamp
         self.users |= later.users
         self.configuration = later.configuration or self.configuration
         self.taken |= later.taken
@@ -95,6 +98,10 @@ class Detector(Protocol):
 
     def hear(self, log: Log) -> None:
         """Take in one log, in order; raise ValueError when it cannot be decoded."""
+        ...
+
+    def take_back(self, floor: int) -> None:
+        """Take in that the chain may be another one above block `floor`."""
         ...
 
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import get_args
 
-from core.domain.events import CollateralConfigured, DebtMinted, Event, PositionEvent, PriceEvent
+from core.domain.events import CollateralConfigured, DebtMinted, Event, PositionEvent, PriceEvent, UnknownSubject
 from core.domain.fold import Subjects, fold_market, fold_position, subjects
 from core.domain.health_factor import HFCalculator, UserAccountData
 from core.domain.market import Market
@@ -58,6 +58,7 @@ class Mirror:
         self._stale = Stale()
         self._decoder = Decoder(market.reserves)
         self._waiting: list[Log] | None = None
+        self._unknown: list[Log] = []
         self._moved: set[Address] = set()
         self._recompute = True
         self.grid = HFGrid()
@@ -121,11 +122,15 @@ class Mirror:
             return
         self.last_log_block = max(self.last_log_block, log.block_number)
         who = subjects(event)
+        if log.removed:
+            self.take_back(log.block_number - 1)
         if log.removed or at is None:
             self._touched.update(dict.fromkeys(who.users, log.block_number))
             self._stale.add(who)
             self._stale.sources |= isinstance(event, PRICE_EVENTS)
             return
+        if isinstance(event, UnknownSubject):
+            self._unknown.append(log)
         self._fold_market(event, who, log.block_number)
         if isinstance(event, POSITION_EVENTS):
             for user in who.users:
@@ -133,6 +138,13 @@ class Mirror:
                 self._fold_user(user, event, log.block_number)
         for listener in self.listeners:
             listener(event, log)
+
+    def take_back(self, floor: int) -> None:
+        """Distrust what was read above a block: logs of the blocks that replace those would be taken for read."""
+        self._stale.absorb(self._marks.take_back(floor))
+        if self._accounts_at > floor:
+            self._accounts_at = floor
+            self._stale.users.update(self.positions)
 
     def _fold_market(self, event: Event, who: Subjects, block: int) -> None:
         if isinstance(event, PRICE_EVENTS):
@@ -177,12 +189,13 @@ class Mirror:
         nothing is forgotten, and the next call does it.
         """
         prices = self.market.prices
-        stale, self._stale = self._stale, Stale()
-        if stale:
+        before = self.market.timestamp
+        while self._stale:  # what is read may name more: logs of a reserve that was not known
+            stale, self._stale = self._stale, Stale()
             await self._read(stale, block)
-        if timestamp > self.market.timestamp and self.sources.book.polled:
+        if timestamp != before and self.sources.book.polled:
             await self._poll(block)
-        self.market.set_head(max(block, self.market.block), max(timestamp, self.market.timestamp))
+        self.market.set_head(block, timestamp)
         self._price()
         self._bring_grid_up()
         return _words(self.market, prices)
@@ -229,13 +242,21 @@ class Mirror:
         ask_polled(reading, self.sources.book, self._reader.contracts.oracle, self.market)
         await reading.read(self._reader.multicall, block)
 
-    def distrust_sources(self) -> None:
-        """Have the price tree walked again before the next look: an aggregator can change without a log."""
-        self._stale.sources = True
+    async def check_sources(self) -> None:
+        """Walk the price tree beside ours: an aggregator can change without a log. Another tree is taken at once."""
+        found = await walk(self._reader.multicall, self.market, feeds=self._feeds)
+        if found.watched != self.sources.watched:
+            self._stale.sources = True
 
     def _replace_market(self, market: Market) -> None:
+        """Take a market that was read as a whole; accounts in logs that nobody understood until now are stale."""
         self.market.reserves, self.market.e_modes = market.reserves, market.e_modes
         self._decoder = Decoder(market.reserves)
+        unknown, self._unknown = self._unknown, []
+        for log in unknown:
+            event = self._decoder.decode(log, log.timestamp or 0)
+            if event is not None:
+                self._stale.users.update(subjects(event).users)
 
     def _price(self) -> None:
         prices = self.sources.book.prices(self.market.timestamp)

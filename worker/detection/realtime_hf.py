@@ -36,6 +36,10 @@ class RealTimeHF:
         """Fold one log into the mirror; raise ValueError when it cannot be decoded."""
         self._mirror.hear(log)
 
+    def take_back(self, floor: int) -> None:
+        """Distrust what was read above a block: the chain is another one there."""
+        self._mirror.take_back(floor)
+
     async def look(self, work: Work, open_users: Collection[Address]) -> Look:
         """Return whose spell below the threshold began, changed or ended at `work.block`."""
         work.moved = await self._mirror.settle(work.block, work.timestamp) or work.moved

@@ -78,6 +78,21 @@ class ReadMarks:
         if len(self._users) > KEPT_BLOCKS:
             self._users = {user: at for user, at in self._users.items() if at > block - KEPT_BLOCKS}
 
+    def take_back(self, floor: int) -> Stale:
+        """Return what was read above `floor`, where the chain is another one now, and forget that it was read."""
+        taken = Stale(
+            {user for user, at in self._users.items() if at > floor},
+            {reserve for reserve, at in self._reserves.items() if at > floor},
+            {category for category, at in self._e_modes.items() if at > floor},
+            self._market > floor,
+            self._sources > floor,
+        )
+        self._users = {user: at for user, at in self._users.items() if at <= floor}
+        self._reserves = {reserve: at for reserve, at in self._reserves.items() if at <= floor}
+        self._e_modes = {category: at for category, at in self._e_modes.items() if at <= floor}
+        self._market, self._sources = min(self._market, floor), min(self._sources, floor)
+        return taken
+
     def user_read(self, user: Address, block: int, start: int) -> bool:
         """Tell whether an account was read at `block` or later; every account was at `start`."""
         return block <= max(start, self._users.get(user, 0))
