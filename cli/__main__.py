@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("cli.scan:main", "scan all borrowers once and print the counters"),
     "health": ("cli.health:main", "an account's six figures, ours beside the chain's"),
     "whatif": ("cli.whatif:main", "who would be liquidatable if prices moved: whatif ETH=-8%"),
+    "replay": ("cli.replay:main", "run the pipeline over a recording (worker --record FILE) and compare"),
     "doctor": ("cli.doctor:main", "check everything that a new operator gets wrong"),
     "settings": ("cli.settings:main", "every setting, its value and where that comes from"),
     "migrate": ("cli.migrate:main", "bring the store to this version's schema"),

@@ -19,9 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Exit status 2 says that starting again will not help before somebody changes something.
     """
     parser = argparse.ArgumentParser(prog="liquidbot worker", description=main.__doc__)
-    parser.parse_args(argv)
+    parser.add_argument("--record", metavar="FILE", help="record everything heard, for liquidbot replay FILE")
+    options = parser.parse_args(argv)
     try:
-        return asyncio.run(run(Settings.load()))
+        return asyncio.run(run(Settings.load(), options.record))
     except LiquidbotError as error:
         print(error, file=sys.stderr)
         passing = retryable(error) or isinstance(error, (RpcRejected, StoreUnavailable, Superseded))

@@ -27,13 +27,10 @@ from worker.chain.feed import Feed, FeedOptions
 from worker.chain.oracles import walk, watched_addresses
 from worker.chain.rpc import HttpRpc
 from worker.collectors.commands import CommandDesk, changes
+from worker.composition import make_pipeline
 from worker.detection.bootstrap_scan import Progress
-from worker.detection.chain_sweep import ChainSweep
-from worker.detection.looking import Detector
-from worker.detection.looking import Limits as Looking
-from worker.detection.realtime_hf import RealTimeHF
-from worker.detection.spells import Spells
 from worker.pipeline import Pipeline, Shared
+from worker.recording import Recording
 from worker.startup import Scene, patiently, set_scene, watched
 
 logger = logging.getLogger(__name__)
@@ -43,7 +40,6 @@ GAS_PRICE_SECONDS = 10
 SOURCES_SECONDS = 60
 SNAPSHOT_SECONDS = 30
 MISFIRE_SECONDS = 30
-RECENT_OPPORTUNITIES = 1_000
 PROGRESS_SECONDS = 2.0
 STOP_SECONDS = 2.0
 
@@ -55,8 +51,17 @@ class ContractsReplaced(Exception):
 class ActiveWorker:
     """Compose the parts for one term of the lease, and keep what outlives a term."""
 
-    def __init__(self, settings: Settings, store: Store, rpc: HttpRpc, metrics: WorkerMetrics, instance: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        rpc: HttpRpc,
+        metrics: WorkerMetrics,
+        instance: str,
+        recording: Recording,
+    ) -> None:
         self.role = "starting"
+        self._recording = recording
         self._settings = settings
         self._store = store
         self._rpc = rpc
@@ -82,17 +87,21 @@ class ActiveWorker:
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         progress = log_progress()
-        scene = await patiently("the chain", lambda: set_scene(self._settings, self._rpc, self._store, progress))
+        recording = self._recording
+        await patiently("the store", lambda: recording.begin_term(self._settings, self._store))
+        rpc = recording.rpc(self._rpc)
+        scene = await patiently("the chain", lambda: set_scene(self._settings, rpc, self._store, progress))
         self._scene = scene
         shared = self._shared = await patiently("the store", lambda: self._begin(scene))
         pipeline = await patiently("the store", lambda: self._pipeline(scene, shared))
+        recording.begin(scene, shared)
         pipeline.begin_at(scene.head)
         feed = self._feed(scene)
         answers = Answers(self._settings, shared, scene, self._store.journal)
         desk = CommandDesk(self._store, self._limits(), self._take_over, answers.block, answers.to)
         scheduler = self._schedule(scene, shared)
         self.role = "active"
-        group.create_task(feed.run(pipeline, scene.head), name="feed")
+        group.create_task(feed.run(recording.sink(pipeline), scene.head), name="feed")
         group.create_task(pipeline.run(), name="pipeline")
         group.create_task(desk.run(), name="commands")
         group.create_task(self._until_replaced(shared), name="replaced")
@@ -136,20 +145,9 @@ class ActiveWorker:
         return [] if known else [WorkerWarned("revision", text)]
 
     async def _pipeline(self, scene: Scene, shared: Shared) -> Pipeline:
-        journal = self._store.journal
-        last_id, last_episode = await journal.last_ids()
-        recent = await journal.opportunities(after_id=max(0, last_id - RECENT_OPPORTUNITIES))
-        known = {o.id: o for o in [*await journal.open_opportunities(), *recent]}
-        spells = Spells(last_id, last_episode, known.values(), time.time())
-        return Pipeline(self._detector(scene), scene.mirror, spells, self._store, shared, self._metrics)
-
-    def _detector(self, scene: Scene) -> Detector:
-        detection = self._settings.detection
-        limits = Looking(detection.hf_threshold_wad, detection.min_debt_base)
-        count = self._metrics.health_checks.inc
-        if scene.mirror.market.revision is None:
-            return ChainSweep(scene.reader, scene.watch_list, scene.borrowers, limits, count)
-        return RealTimeHF(scene.mirror, scene.reader, limits, count)
+        recording = self._recording
+        store = recording.store(self._store)
+        return await make_pipeline(self._settings, scene, store, shared, self._metrics, recording.detector)
 
     def _feed(self, scene: Scene) -> Feed:
         chain, detection = self._settings.chain, self._settings.detection
@@ -179,14 +177,13 @@ class ActiveWorker:
         return feed
 
     async def _find_sources(self, scene: Scene) -> None:
-        """Walk the price sources beside the mirror's: an aggregator can change without an event."""
+        """Look whether the price sources are still the ones that we listen to."""
         mirror = scene.mirror
-        sources = await walk(scene.reader.multicall, mirror.market, feeds=self._settings.chain.chainlink_feeds)
-        if mirror.market.revision is None:
-            mirror.sources = sources
-            mirror.on_sources()
-        elif sources.watched != mirror.sources.watched:
-            mirror.distrust_sources()
+        if mirror.market.revision is not None:
+            await mirror.check_sources()
+            return
+        mirror.sources = await walk(scene.reader.multicall, mirror.market, feeds=self._settings.chain.chainlink_feeds)
+        mirror.on_sources()
 
     async def _follow_sources(self, scene: Scene, shared: Shared) -> None:
         """Listen to new tokens and sources as soon as the market's configuration changed."""

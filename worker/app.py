@@ -25,6 +25,7 @@ from core.state.leasing import LeaseLost, take
 from core.state.sqlite_store import SqliteStore
 from worker.active import ActiveWorker, ContractsReplaced
 from worker.chain.rpc import HttpRpc
+from worker.recording import Recording
 from worker.startup import patiently
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class Stopped(Exception):
     """End all tasks: the process was asked to stop."""
 
 
-async def run(settings: Settings) -> int:
-    """Be a worker until SIGINT or SIGTERM; return the exit status."""
+async def run(settings: Settings, record: str | None = None) -> int:
+    """Be a worker until SIGINT or SIGTERM, with all that it hears recorded to a file if one is given; return 0."""
     start_logging(settings, "worker")
     if not settings.chain.rpc_url:
         raise ConfigError("RPC_URL=: allowed: at least one address that starts with http:// or https://")
@@ -49,7 +50,7 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_live(settings), name="worker")
+            group.create_task(_live(settings, record), name="worker")
             group.create_task(_until(stop), name="stop")
     except BaseExceptionGroup as ended:
         error = _cause(ended)
@@ -73,17 +74,19 @@ async def _until(stop: asyncio.Event) -> None:
     raise Stopped
 
 
-async def _live(settings: Settings) -> None:
+async def _live(settings: Settings, record: str | None) -> None:
     """Stand by and work, in turns, for ever."""
     instance = f"{socket.gethostname()}-{os.getpid()}"
     metrics = WorkerMetrics(CollectorRegistry())
     chain = settings.chain
     async with AsyncExitStack() as stack:
+        recording = Recording.to(record)
+        stack.callback(recording.close)
         store = await patiently("the store", lambda: _open_store(settings))
         stack.push_async_callback(store.close)
         rpc = HttpRpc(chain.rpc_url, chain_id=chain.chain_id, observe=metrics.rpc_request)
         stack.push_async_callback(rpc.aclose)
-        worker = ActiveWorker(settings, store, rpc, metrics, instance)
+        worker = ActiveWorker(settings, store, rpc, metrics, instance, recording)
         http = OpsServer(settings.ops, metrics.registry, worker.checks(), lambda: worker.role)
         stack.push_async_callback(http.close)
         await http.start(settings.ops.worker_http_port, "WORKER_HTTP_PORT")
