@@ -164,37 +164,41 @@ class DetectionSettings(Section):
     stale_head_sec: float = Field(
         10.0, ge=1, le=600, description="A head older than this is stale: nothing is acted upon."
     )
+    drift_halt_bps: int = Field(
+        100, ge=1, le=10_000, description="Nothing is executed while a larger share of audited accounts drifts."
+    )
     use_flashblocks: bool = Field(
-        False, description="Retired on Base on 2026-11-05 (200 ms blocks): logs one warning and changes nothing."
+        False,
+        description="Poll the pending block for hints; on Base, with blocks of 200 ms, it warns and changes nothing.",
     )
     flashblocks_ws_url: SocketUrl = Field("", description="Was used by USE_FLASHBLOCKS.", json_schema_extra=LATER)
     flashblocks_tick_ms: int = Field(
-        250, ge=50, le=10_000, description="Was used by USE_FLASHBLOCKS (milliseconds).", json_schema_extra=LATER
+        250, ge=50, le=10_000, description="Time between looks at the pending block (milliseconds)."
     )
     realtime_seed_interval_sec: int = Field(
         45, ge=5, le=86_400, description="Subgraph seeding interval.", json_schema_extra=LATER
     )
     realtime_initial_backfill_enabled: bool = Field(
-        False, description="Start-up back-fill of the borrowers index.", json_schema_extra=LATER
+        False, description="Fill the borrowers index from logs at the start, too; known positions are always in it."
     )
     reserve_recheck_top_n: int = Field(
-        400, ge=1, le=100_000, description="Accounts rechecked on a reserve event.", json_schema_extra=LATER
+        400, ge=1, le=100_000, description="Largest borrowers of a touched reserve that are compared with the chain."
     )
-    micro_verify_enabled: bool = Field(True, description="Speculative single checks.", json_schema_extra=LATER)
+    micro_verify_enabled: bool = Field(True, description="Check accounts that are about to cross, alone.")
     micro_verify_max_per_block: int = Field(
-        25, ge=1, le=10_000, description="Cap of speculative checks a block.", json_schema_extra=LATER
+        25, ge=1, le=10_000, description="Cap of speculative checks a block; suspects are always confirmed."
     )
     micro_verify_interval_ms: int = Field(
-        150, ge=0, le=60_000, description="Least time between speculative checks.", json_schema_extra=LATER
+        150, ge=0, le=60_000, description="Least time between runs of speculative checks (milliseconds)."
     )
     near_threshold_band_bps: int = Field(
-        30, ge=1, le=2_000, description="Band above the threshold that is tracked closely.", json_schema_extra=LATER
+        30, ge=1, le=2_000, description="Band above the threshold that is tracked closely (30: up to 1.0030)."
     )
     reserve_fast_subset_max: int = Field(
-        64, ge=1, le=10_000, description="Accounts of the fast subset on a reserve event.", json_schema_extra=LATER
+        64, ge=1, le=10_000, description="Near-critical borrowers of a touched reserve that are checked first."
     )
     head_critical_batch_size: int = Field(
-        120, ge=1, le=10_000, description="Accounts of the head-critical slice.", json_schema_extra=LATER
+        120, ge=1, le=10_000, description="Lowest health factors among which a head's critical accounts are sought."
     )
 
     @property
@@ -233,18 +237,18 @@ class PredictiveSettings(Section):
     predictive_queue_enabled: bool = Field(True, description="Take candidates into the queue.")
     predictive_micro_verify_enabled: bool = Field(True, description="Ask for single checks of candidates.")
     predictive_fastpath_enabled: bool = Field(False, description="Flag candidates that cross for the fast path.")
-    borrowers_index_enabled: bool = Field(True, description="Reserve to borrowers index.", json_schema_extra=LATER)
+    borrowers_index_enabled: bool = Field(True, description="Keep who owes in each reserve.")
     borrowers_index_mode: Literal["memory", "sqlite", "redis"] = Field(
-        "memory", description="Where the index lives.", json_schema_extra=LATER
+        "memory", description="Where the index is kept; redis falls back to memory in this version."
     )
     borrowers_index_redis_url: Annotated[str, _url("redis", "rediss")] = Field(
         "", description="Its Redis.", json_schema_extra=LATER
     )
     borrowers_index_max_users_per_reserve: int = Field(
-        3_000, ge=1, description="Cap per reserve.", json_schema_extra=LATER
+        3_000, ge=1, le=1_000_000, description="Cap of borrowers a reserve; the largest debts stay."
     )
     borrowers_index_backfill_blocks: int = Field(
-        0, ge=0, description="0: from START_BLOCK; else so many blocks back.", json_schema_extra=LATER
+        0, ge=0, description="How far back its logs are read; 0: from START_BLOCK."
     )
 
 
