@@ -54,10 +54,11 @@ class Follower:
     async def different(self, users: Sequence[Address]) -> dict[Address, tuple[object, object]]:
         """Return the accounts whose six figures are not the chain's at the mirror's block.
 
-        The node sends a block's logs before or after its head, so what differs is looked at again until all have come.
+        The node sends a block's logs before or after its head, and while it mines it may answer for a block that is not
+        the one asked about; so what differs is looked at again, on both sides, at the same block.
         """
-        chain = await self.reader.account_data(users, self.mirror.block)
         for _ in range(LATE_LOOKS):
+            chain = await self.reader.account_data(users, self.mirror.block)
             if not (found := self._compare(users, chain)):
                 break
             await asyncio.sleep(LATE_SECONDS)

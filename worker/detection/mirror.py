@@ -59,7 +59,8 @@ class Mirror:
         self._decoder = Decoder(market.reserves)
         self._waiting: list[Log] | None = None
         self._unknown: list[Log] = []
-        self._moved: set[Address] = set()
+        self.moved: set[int] = set()
+        self._changed: set[Address] = set()
         self._recompute = True
         self.grid = HFGrid()
         self._calculator = HFCalculator()
@@ -98,7 +99,7 @@ class Mirror:
 
     def forget_accounts(self) -> None:
         """Drop every position, and whatever was to be read again."""
-        self._moved.update(self.positions)
+        self._changed.update(self.positions)
         self.positions.clear()
         self._stale = Stale()
         self._accounts_at = self.market.block
@@ -197,8 +198,13 @@ class Mirror:
             await self._poll(block)
         self.market.set_head(block, timestamp)
         self._price()
+        self.moved = {i for i, price in self.market.prices.items() if price != prices.get(i)}
         self._bring_grid_up()
         return _words(self.market, prices)
+
+    def settled_at(self, block: int) -> bool:
+        """Tell whether the mirror holds exactly what was heard up to a block, and nothing later."""
+        return self.market.block == block >= self.last_log_block and not self._stale and self._waiting is None
 
     async def reread(self, users: Collection[Address]) -> None:
         """Read these accounts and all that they stand on again, at the mirror's block."""
@@ -267,16 +273,16 @@ class Mirror:
         if self._recompute:
             self.grid.rebuild(self.positions.values(), self.market)
         else:
-            for user in self._moved:
+            for user in self._changed:
                 self.grid.put(self.positions.get(user) or Position(user), self.market)
-        self._moved, self._recompute = set(), False
+        self._changed, self._recompute = set(), False
         if len(self._touched) > TOUCHED_KEPT:
             floor = self.last_log_block - UNSETTLED_BLOCKS
             self._touched = {user: at for user, at in self._touched.items() if at > floor}
         self.grid.reprice(self.market, self.market.timestamp)
 
     def _set(self, position: Position) -> None:
-        self._moved.add(position.user)
+        self._changed.add(position.user)
         if position.has_debt:
             self.positions[position.user] = position
         else:
