@@ -126,11 +126,12 @@ class AaveReader:
         read = Refreshed(block)
         listed: list[Address] = []
         flags: dict[Address, Flags] = {}
+        positions = sorted(positions)  # the same question in the same words, whatever order a set has in this process
         reading = Reading()
         self._ask_timestamp(reading, read)
-        for id_ in reserves:
+        for id_ in sorted(reserves):
             self._ask_reserve(reading, market.reserves[id_].asset, market.reserves[id_].symbol, read)
-        for category in e_modes:
+        for category in sorted(e_modes):
             self._ask_e_mode(reading, category, read)
         if market.reserves.keys() <= set(reserves):
             self._ask_listed(reading, listed)
@@ -145,7 +146,7 @@ class AaveReader:
         await self._add_reserves(new, read)
         self._reserves = {**market.reserves, **read.reserves}
         if new:  # balances in them were not asked for
-            read.positions = await self._positions.read(list(positions), self._reserves, block)
+            read.positions = await self._positions.read(positions, self._reserves, block)
         elif flags:
             read.positions = await self._positions.read_flagged(flags, self._reserves, block)
         return read
