@@ -75,6 +75,20 @@ class Follower:
         return found
 
 
+async def loaded_mirror(reader: AaveReader, users: Sequence[Address], block: int | None = None) -> Mirror:
+    """Return a mirror of these accounts at a block, or at the head, with its prices checked against the oracle."""
+    if block is None:
+        latest = await head(reader.rpc)
+        assert latest is not None
+        block = latest.number
+    market = await reader.load_market(block)
+    sources = await walk(reader.multicall, market, block)
+    await verify_prices(reader, market, sources.book, block)
+    mirror = Mirror(reader, market, sources)
+    await mirror.load(users, lambda stage, done, total: None)
+    return mirror
+
+
 @asynccontextmanager
 async def following(chain: Chain) -> AsyncIterator[Follower]:
     """Yield a follower that was loaded at the chain's head and hears everything after it."""
@@ -82,11 +96,7 @@ async def following(chain: Chain) -> AsyncIterator[Follower]:
     reader = await AaveReader.discover(rpc, chain.provider, CHAIN_ID)
     start = await head(rpc)
     assert start is not None
-    market = await reader.load_market(start.number)
-    sources = await walk(reader.multicall, market, start.number)
-    await verify_prices(reader, market, sources.book, start.number)
-    mirror = Mirror(reader, market, sources)
-    await mirror.load([*chain.borrowers, *chain.suppliers], lambda stage, done, total: None)
+    mirror = await loaded_mirror(reader, [*chain.borrowers, *chain.suppliers], start.number)
     follower = Follower(reader, mirror)
     feed = Feed(chain.ws_url, rpc, options=FeedOptions(chain_id=CHAIN_ID))
 

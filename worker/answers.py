@@ -23,6 +23,7 @@ from core.domain.messages import (
 from core.risk.what_if import QUOTING, WhatIf
 from core.state.ports import Journal
 from core.version import VERSION
+from worker.foresight import Foresight
 from worker.pipeline import Shared
 from worker.startup import Scene
 
@@ -36,11 +37,14 @@ MOST_ROWS = 50
 class Answers:
     """Know everything that may be asked of this worker."""
 
-    def __init__(self, settings: Settings, shared: Shared, scene: Scene, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, shared: Shared, scene: Scene, journal: Journal, foresight: Foresight | None
+    ) -> None:
         self._settings = settings
         self._shared = shared
         self._scene = scene
         self._journal = journal
+        self._foresight = foresight
         self._started = time.monotonic()
 
     def block(self) -> int:
@@ -80,6 +84,7 @@ class Answers:
             endpoints=tuple(host_of(url) for url in (*chain.rpc_url, chain.ws_rpc_url) if url),
             latency=self._shared.latency(),
             day=tuple(sorted((state.value, count) for state, count in counts.items())),
+            prediction=self._foresight.report() if self._foresight else None,
         )
 
     def _page(self, question: AskWatchlist) -> WatchlistPage:

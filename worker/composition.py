@@ -9,10 +9,12 @@ from core.config import Settings
 from core.domain.opportunity import Opportunity
 from core.ops.metrics import WorkerMetrics
 from core.state.ports import Journal, Store
+from worker.collectors.borrowers_index import BorrowersIndexService
 from worker.detection.chain_sweep import ChainSweep
 from worker.detection.looking import Detector, Limits
 from worker.detection.realtime_hf import RealTimeHF
 from worker.detection.spells import Spells
+from worker.foresight import Check, Foresight
 from worker.pipeline import Pipeline, Shared
 from worker.startup import Scene
 
@@ -29,6 +31,19 @@ async def make_pipeline(
     spells = Spells(last_id, last_episode, await known_opportunities(store.journal), time.time())
     detector = wrap(make_detector(settings, scene, metrics), shared)
     return Pipeline(detector, scene.mirror, spells, store, shared, metrics)
+
+
+def make_foresight(
+    settings: Settings, scene: Scene, store: Store, metrics: WorkerMetrics, pipeline: Pipeline, check: Check
+) -> Foresight | None:
+    """Return what looks ahead, told by the pipeline of every look; None for rules that are not known here."""
+    if scene.mirror.market.revision is None:
+        return None
+    mirror = scene.mirror
+    index = BorrowersIndexService(settings.predictive, mirror.market, mirror.positions, store.borrowers_index, metrics)
+    foresight = Foresight(settings, scene, index, metrics, check, pipeline.distrust)
+    pipeline.followers.append(foresight.follow)
+    return foresight
 
 
 def make_detector(settings: Settings, scene: Scene, metrics: WorkerMetrics) -> Detector:

@@ -7,83 +7,114 @@ a single check that hits leads back into the pipeline, where the account is conf
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.config import Settings
-from core.domain.events import DebtBurned, DebtMinted, Event, ReserveUpdated
+from core.domain.events import Event, ReserveUpdated
 from core.domain.messages import PredictionReport, WorkerWarned
-from core.domain.units import Address, Wad
+from core.domain.units import PERCENTAGE_FACTOR, Address, Wad
 from core.errors import ChainError
 from core.ops.metrics import WorkerMetrics
-from core.risk.borrowers_index import BorrowersIndex
 from core.risk.crossings import crossing_second
 from core.risk.exposures import GridBook
 from core.risk.what_if import FAMILIES
-from worker.chain.aave import AaveReader
 from worker.chain.logs import Log
+from worker.chain.rpc import Rpc
+from worker.collectors.borrowers import Progress
+from worker.collectors.borrowers_index import BorrowersIndexService
+from worker.collectors.pending import pending_poller
 from worker.detection.drift_audit import DriftAudit, Sample
 from worker.detection.fast_lane import FastLane
 from worker.detection.looking import Look, Work
 from worker.detection.micro_verify import Hit, MicroTrigger, MicroVerifier
-from worker.detection.mirror import Mirror
 from worker.detection.predictive_listener import PredictiveListener
 from worker.detection.predictive_news import PredictiveScenario
 from worker.detection.predictive_orchestrator import PredictiveOrchestrator
+from worker.startup import Scene
 
 logger = logging.getLogger(__name__)
 
 AUDIT_SECONDS = 2.0
 NEAR = Wad(102 * 10**16)
 
-Warn = Callable[[WorkerWarned], None]
+RECHECKS = 50
+"""How many of the borrowers of touched reserves are added to one audit."""
+
+Check = Callable[[Address, str, float], None]
+"""Takes an account that a single check found below the line, the words for it, and the second it was caused at."""
+
+Distrust = Callable[[frozenset[Address], bool, list[WorkerWarned]], Awaitable[None]]
+"""Takes whose figures drift, whether so many do that none is trusted, and what the operator is to be told."""
 
 
 class Foresight:
-    """Compose what looks ahead of one mirror; `on_hit` takes accounts that a single check found below the line."""
+    """Compose what looks ahead of one mirror; `check` takes the hits, `distrust` what the audit found."""
 
     def __init__(
         self,
         settings: Settings,
-        mirror: Mirror,
-        reader: AaveReader,
+        scene: Scene,
+        index: BorrowersIndexService,
         metrics: WorkerMetrics,
-        on_hit: Callable[[Hit], None],
-        warn: Warn,
+        check: Check,
+        distrust: Distrust,
     ) -> None:
+        mirror, reader = scene.mirror, scene.reader
         self._mirror = mirror
-        self._warn = warn
+        self._distrust = distrust
         self._settings = settings
+        self._index = index
         detection, predictive = settings.detection, settings.predictive
-        self._index = BorrowersIndex(predictive.borrowers_index_max_users_per_reserve)
-        for position in mirror.positions.values():
-            self._index.take(position)
-        logger.info("[borrowers-index] Initialized with %d reserves", len(self._index))
-        self._verifier = MicroVerifier(detection, reader, metrics, on_hit, time.monotonic)
-        self._lane = FastLane(detection, mirror, self._index, self._verifier, metrics)
+        self._verifier = MicroVerifier(detection, reader, metrics, on_hit(check), time.monotonic)
+        self._lane = FastLane(detection, mirror, index.index, self._verifier, metrics, self._recheck)
         self._oracle = self._prediction(metrics) if predictive.predictive_enabled else None
-        self.audit = DriftAudit(reader, detection.drift_halt_bps / 10_000)
+        self.audit = DriftAudit(reader, detection.drift_halt_bps / PERCENTAGE_FACTOR)
+        self._accrued: dict[int, Log] = {}
+        self._rechecks: dict[Address, None] = {}
         self._samples: asyncio.Queue[Sample] = asyncio.Queue(maxsize=1)
         self._sampled_at = 0.0
         mirror.listeners.append(self._on_event)
 
-    def start(self, group: asyncio.TaskGroup) -> None:
+    async def fill(self, rpc: Rpc, block: int, progress: Progress) -> None:
+        """Fill the borrowers index as of `block`, the block of the scene; raise StoreUnavailable or ChainError."""
+        if not self._settings.predictive.borrowers_index_enabled:
+            return
+        detection = self._settings.detection
+        if detection.realtime_initial_backfill_enabled:
+            await self._index.backfill(rpc, detection, self._settings.chain.start_block, block, progress)
+        else:
+            await self._index.restore()
+        await self._index.start(block)
+
+    async def save(self, block: int) -> None:
+        """Save the borrowers index; raise StoreUnavailable."""
+        if self._settings.predictive.borrowers_index_enabled:
+            await self._index.save(block)
+
+    def start(self, group: asyncio.TaskGroup, rpc: Rpc) -> None:
         """Start the tasks that ask the node, and the prediction's fallback timer."""
         group.create_task(self._verifier.run(), name="micro-verify")
         group.create_task(self._run_audit(), name="drift-audit")
         if self._oracle is not None:
-            self._oracle.seed(self._mirror.market)
             group.create_task(self._oracle.run(), name="prediction")
+        poller = pending_poller(self._settings, rpc, self._lane.on_pending)
+        if poller is not None:
+            group.create_task(poller.run(), name="pending")
 
     def follow(self, work: Work, look: Look) -> None:
         """Take what a look found; called after it was journaled."""
         now, market = time.monotonic(), self._mirror.market
-        moved = self._mirror.moved
+        moved = self._mirror.take_moved()
         self._lane.on_prices(moved, look.block, work.heard_at)
+        accrued, self._accrued = self._accrued, {}
+        for reserve, log in accrued.items():
+            self._lane.on_reserve(reserve, "reserve", max(look.block, log.block_number), log.heard_at)
         self._lane.on_settled(look.block, now)
         if self._oracle is not None:
-            for reserve in moved:
+            for reserve in moved & market.prices.keys():
                 self._oracle.update_price(reserve, market.prices[reserve], market.timestamp, look.block)
             for user in () if work.scan else look.below:
                 self._oracle.crossed(user, market.timestamp)
@@ -96,29 +127,44 @@ class Foresight:
         """Return the prediction's report card, or None where it is switched off."""
         return self._oracle.report() if self._oracle is not None else None
 
+    def _recheck(self, users: Sequence[Address], words: str) -> None:
+        """Have a reserve's largest borrowers audited when there is time."""
+        del words  # the lane has logged them
+        self._rechecks.update(dict.fromkeys(users))
+
     def _sample(self, block: int) -> Sample:
+        asked = list(itertools.islice(self._rechecks, RECHECKS))
+        for user in asked:
+            del self._rechecks[user]
         nearest = list(self._mirror.below(NEAR, self._settings.detection.min_debt_base))
-        return self.audit.sample(self._mirror, block, nearest, list(self._mirror.positions))
+        return self.audit.sample(self._mirror, block, nearest, list(self._mirror.positions), asked)
 
     async def _run_audit(self) -> None:
         while True:
             sample = await self._samples.get()
+            halted = self.audit.halted
             try:
                 drifted = await self.audit.compare(sample)
             except ChainError as error:
                 logger.warning("[drift] block %d could not be compared: %s", sample.block, error)
                 continue
+            warnings = []
             if drifted:
                 users = ", ".join(sorted(drifted))
                 text = f"Our figures of {users} differ from the chain's at block {sample.block}: not acting on them."
-                self._warn(WorkerWarned("drift", text))
+                warnings.append(WorkerWarned("drift", text))
+            if self.audit.halted and not halted:
+                text = "So many accounts differ from the chain's figures that nothing is executed (DRIFT_HALT_BPS)."
+                warnings.append(WorkerWarned("drift", text))
+            await self._distrust(self.audit.quarantined, self.audit.halted, warnings)
 
     def _on_event(self, event: Event, log: Log) -> None:
-        if isinstance(event, DebtMinted | DebtBurned):
-            self._index.apply(event)
-        self._lane.on_event(event, log.block_number, log.heard_at)
-        if self._oracle is not None and isinstance(event, ReserveUpdated):
-            self._oracle.update_reserve(event)
+        if self._settings.predictive.borrowers_index_enabled:
+            self._index.hear(event, log)
+        if isinstance(event, ReserveUpdated):
+            self._accrued[event.reserve] = log
+            if self._oracle is not None:
+                self._oracle.update_reserve(event)
 
     def _prediction(self, metrics: WorkerMetrics) -> PredictiveOrchestrator:
         settings, mirror = self._settings, self._mirror
@@ -127,6 +173,7 @@ class Foresight:
         prestage = execution.prestage_hf_bps if execution.sprinter_enabled else 0
         oracle = PredictiveOrchestrator(settings.predictive, prestage, book, metrics, time.monotonic, self._crosses)
         oracle.listen(PredictiveListener(metrics, micro_verify=self._verify))
+        oracle.seed(mirror.market)
         return oracle
 
     def _verify(self, event: PredictiveScenario) -> bool:
@@ -147,3 +194,8 @@ class Foresight:
             return crossing_second(market, position, market.timestamp, self._settings.predictive.predictive_horizon_sec)
         except LookupError:
             return None
+
+
+def on_hit(check: Check) -> Callable[[Hit], None]:
+    """Return what hands a hit on as a check."""
+    return lambda hit: check(hit.user, hit.reason, hit.since)

@@ -43,7 +43,10 @@ ACTED = frozenset({State.REHEARSED, State.SKIPPED})
 
 @dataclass(slots=True)
 class Shared:
-    """Hold what other parts of the worker set, and the walk reads at its next step."""
+    """Hold what other parts of the worker set, and the walk reads at its next step.
+
+    `quarantined` are accounts whose figures drift from the chain's; `halted` says that so many do that none is trusted.
+    """
 
     controls: Controls
     close_factor_mode: CloseFactorMode
@@ -52,6 +55,8 @@ class Shared:
     head: Head | None = None
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
     sources: asyncio.Event = field(default_factory=asyncio.Event)
+    quarantined: frozenset[Address] = frozenset()
+    halted: bool = False
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
 
     def head_age(self) -> float:
@@ -79,10 +84,12 @@ class Pipeline:
         self._shared = shared
         self._metrics = metrics
         self._work: Work | None = None
+        self._at = mirror.market.block, mirror.market.timestamp
         self._arrived = asyncio.Event()
         self._trace = itertools.count(1)
         self._diverged: frozenset[Address] = frozenset()
         self._rng = random.Random()  # noqa: S311  # spreads retries, guards nothing
+        self.followers: list[Callable[[Work, Look], None]] = []
 
     def begin_at(self, head: Head) -> None:
         """Take in the start itself: who fell, or came back, while nobody looked is to be told of at once."""
@@ -111,6 +118,21 @@ class Pipeline:
             work.at(log.block_number, log.timestamp or 0)
         self._arrived.set()
 
+    def check(self, user: Address, words: str, since: float) -> None:
+        """Take in that a single check put an account below the line: the chain is asked about it at the next look."""
+        self._open_work(since).asked[user] = words
+        self._arrived.set()
+
+    async def distrust(self, quarantined: frozenset[Address], halted: bool, warnings: list[WorkerWarned]) -> None:
+        """Take in whose figures drift from the chain's; return when the warnings are saved."""
+        self._shared.quarantined, self._shared.halted = quarantined, halted
+        for warning in warnings:
+            await self.warn(warning)
+
+    async def warn(self, warning: WorkerWarned) -> None:
+        """Tell the operator; return when that is saved."""
+        await self._persist(lambda: self._store.outbox.append([warning], time.time()))
+
     def on_reorganisation(self, first: int) -> None:
         """Take in that the chain may be another one from a block on."""
         self._detector.take_back(first - 1)
@@ -136,6 +158,7 @@ class Pipeline:
             self._arrived.clear()
             work, self._work = self._work, None
             if work is not None:
+                self._at = work.block, work.timestamp
                 await self._walk(work)
 
     async def _walk(self, work: Work) -> None:
@@ -151,6 +174,8 @@ class Pipeline:
         if told:
             await self._journal(told, work)
         await self._tell_divergence(look)
+        for follow in self.followers:
+            follow(work, look)
 
     async def _look(self, work: Work) -> Look:
         """Return the detector's look; while the node does not answer, keep asking, and for the newest block."""
@@ -165,7 +190,7 @@ class Pipeline:
                 await asyncio.sleep(backoff(attempt, self._rng, RETRY_FIRST))
                 if self._work is not None:
                     work.absorb(self._work)
-                    self._work = None
+                    self._at, self._work = (work.block, work.timestamp), None
 
     def _begin(self, look: Look, work: Work, user: Address, seen_at: float) -> Opportunity:
         kind, detail = work.cause_of(user)
@@ -190,7 +215,7 @@ class Pipeline:
         return decided
 
     def _preflight(self, user: Address) -> SkipReason | None:
-        if user in self._diverged:
+        if user in self._diverged or user in self._shared.quarantined or self._shared.halted:
             return SkipReason.DIVERGED
         return SkipReason.STALE_HEAD if self._shared.head_age() > self._shared.stale_after else None
 
@@ -218,7 +243,7 @@ class Pipeline:
         self._metrics.divergence.inc(len(new))
         users = ", ".join(sorted(new))
         text = f"Our figures differ from the chain's at block {look.block} for {users}: not acting on them."
-        await self._persist(lambda: self._store.outbox.append([WorkerWarned("divergence", text)], time.time()))
+        await self.warn(WorkerWarned("divergence", text))
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
         attempt = 0
@@ -232,8 +257,7 @@ class Pipeline:
 
     def _open_work(self, heard_at: float) -> Work:
         if self._work is None:
-            market = self._mirror.market
-            self._work = Work(heard_at, market.block, market.timestamp)
+            self._work = Work(heard_at, *self._at)  # a look at that block may still be under way
         return self._work
 
     @staticmethod

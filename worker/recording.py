@@ -23,9 +23,10 @@ from worker.chain.delivery import FeedSink
 from worker.chain.logs import Log
 from worker.chain.rpc import Rpc
 from worker.collectors.borrowers import read_borrowers_file
-from worker.collectors.recorder import Entry, RecordingRpc, RecordingSink, Tape, head_fields
+from worker.collectors.recorder import Entry, RecordingCheck, RecordingRpc, RecordingSink, Tape, head_fields
 from worker.composition import known_opportunities
 from worker.detection.looking import Detector, Look, Work
+from worker.foresight import Check
 from worker.pipeline import Shared
 from worker.startup import Scene
 
@@ -75,6 +76,10 @@ class Recording:
         """Record what the feed delivers."""
         return RecordingSink(sink, self._tape) if self._tape else sink
 
+    def check(self, check: Check) -> Check:
+        """Record which single checks were hits."""
+        return RecordingCheck(check, self._tape) if self._tape else check
+
     def detector(self, detector: Detector, shared: Shared) -> Detector:
         """Record where each look begins and ends."""
         return _MarkedDetector(detector, shared, self._tape) if self._tape else detector
@@ -123,7 +128,7 @@ async def store_fields(store: Store, borrowers: list[Address] | None) -> Entry:
 
 
 class _MarkedDetector:
-    """Mark each look, with what decides beside it: the head's age, the gas price and the controls at its end."""
+    """Mark each look, with what decides beside it: the head's age, the gas price, the controls and whom we distrust."""
 
     def __init__(self, detector: Detector, shared: Shared, tape: Tape) -> None:
         self._detector = detector
@@ -146,7 +151,8 @@ class _MarkedDetector:
             shared = self._shared
             controls = pack_controls(shared.controls)
             age = round(min(shared.head_age(), NEVER), 3)
-            self._tape.write("looked", age=age, gas=shared.gas_price, controls=controls)
+            distrust = {"quarantined": sorted(shared.quarantined), "halted": shared.halted}
+            self._tape.write("looked", age=age, gas=shared.gas_price, controls=controls, **distrust)
 
 
 class _RecordedJournal:

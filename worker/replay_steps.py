@@ -141,6 +141,7 @@ class LedDetector:
         shared = self._shared
         shared.gas_price = mark["gas"]
         shared.controls = unpack_controls(mark["controls"])
+        shared.quarantined, shared.halted = frozenset(mark.get("quarantined", ())), mark.get("halted", False)
         if shared.head is not None:
             shared.head = replace(shared.head, heard_at=time.monotonic() - mark["age"])
 

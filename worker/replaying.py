@@ -44,7 +44,7 @@ class Verdict(StrEnum):
     UNRECORDED = "unrecorded"
 
 
-HEARD = frozenset({"log", "head", "reorganisation", "state"})
+HEARD = frozenset({"log", "head", "reorganisation", "check", "state"})
 
 Decided = Callable[[Opportunity, Verdict], None]
 """Called with each decision, in order."""
@@ -199,6 +199,8 @@ class _Term:
                 pipeline.on_head(head_of(entry, now))
             elif entry["k"] == "reorganisation":
                 pipeline.on_reorganisation(entry["first"])
+            elif entry["k"] == "check":
+                pipeline.check(Address(entry["user"]), entry["words"], now)
             else:
                 pipeline.on_state(entry["up"], entry["text"])
 

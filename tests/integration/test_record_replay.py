@@ -188,6 +188,26 @@ async def test_what_is_no_recording_is_refused_in_one_line(tmp_path: Path) -> No
         await played([{"k": "head", "t": 0}])
 
 
+async def test_borrowers_of_a_file_and_heads_of_a_poll_are_in_the_recording(chain: Chain, tmp_path: Path) -> None:
+    """The replay has neither the file nor a node: what the start took from them has to be recorded."""
+    borrowers, tape = tmp_path / "borrowers.txt", tmp_path / "polled.gz"
+    borrowers.write_text("\n".join(chain.borrowers))
+    changes = {"BORROWERS_FILE": str(borrowers), "WS_RPC_URL": "", "POLL_INTERVAL_SEC": "0.2"}
+    store = await SqliteStore.open(tmp_path / "liquidbot.db")
+    environment = settings_for(chain, tmp_path, **changes)
+    async with Process.running(tmp_path, environment, ("-m", "worker", "--record", str(tape))) as worker:
+        await worker.until_role("active", seconds=40)
+        await crash(chain, store)
+        assert await worker.end() == 0
+    live = await told(store)
+    await store.close()
+    borrowers.unlink()
+    result, made = await played(tape)
+    assert result.faithful
+    assert [comparable(each) for each in made] == [comparable(each) for each in live]
+    assert live
+
+
 async def test_a_file_that_cannot_be_made_ends_the_worker_at_once(chain: Chain, tmp_path: Path) -> None:
     environment = settings_for(chain, tmp_path)
     status, _, errors = await run(tmp_path, environment, "-m", "worker", "--record", str(tmp_path / "no" / "where.gz"))

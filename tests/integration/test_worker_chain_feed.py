@@ -29,12 +29,16 @@ class Sink:
     def __init__(self) -> None:
         self.heard: list[Head | Log] = []
         self.states: list[tuple[bool, str]] = []
+        self.reorganised: list[int] = []
 
     def on_log(self, log: Log) -> None:
         self.heard.append(log)
 
     def on_head(self, head: Head) -> None:
         self.heard.append(head)
+
+    def on_reorganisation(self, first: int) -> None:
+        self.reorganised.append(first)
 
     def on_state(self, up: bool, text: str) -> None:
         self.states.append((up, text))
@@ -334,6 +338,8 @@ async def test_a_reorganisation_takes_back_what_is_gone(fresh_market: Chain, ove
         assert sink.kept == expected
         assert expected[:1] == before[:1]
         assert feed.stats.removed == sum(log.removed for log in sink.logs) > 0
+        assert len(sink.reorganised) == feed.stats.reorganisations > 0
+        assert all(log.block_number >= min(sink.reorganised) for log in sink.logs if log.removed)
 
 
 async def test_a_chain_that_becomes_shorter_is_followed(fresh_market: Chain) -> None:

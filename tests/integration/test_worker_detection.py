@@ -17,10 +17,11 @@ from core.risk.active_risk_set import ActiveRiskSet
 from devnet import addresses as at
 from devnet.abi import function
 from devnet.chain import Chain
+from tests.engine import loaded_mirror
 from worker.chain.aave import AaveReader
 from worker.chain.events import touched
 from worker.chain.logs import Log, LogFilter, addresses_of, get_logs, head
-from worker.chain.oracles import walk, watched_addresses
+from worker.chain.oracles import watched_addresses
 from worker.chain.rpc import HttpRpc
 from worker.detection.chain_sweep import FULL_SWEEP_SECONDS, ChainSweep
 from worker.detection.looking import Detector, Limits, Look, Work
@@ -48,9 +49,8 @@ class Watch:
 
     async def logs(self) -> list[Log]:
         """Return what was logged since the last time."""
-        market = self.mirror.market
-        sources = await walk(self.reader.multicall, market)
-        watched = addresses_of(watched_addresses(self.reader.contracts, market, sources))
+        mirror = self.mirror
+        watched = addresses_of(watched_addresses(self.reader.contracts, mirror.market, mirror.sources))
         first, self.heard = self.heard + 1, await self.chain.rpc.block_number()
         return await get_logs(self.rpc, LogFilter(watched), first, self.heard) if first <= self.heard else []
 
@@ -59,8 +59,9 @@ class Watch:
         work = Work(time.monotonic())
         for log in await self.logs() if logs is None else logs:
             effect = touched(log, self.mirror.market)
+            self.detector.hear(log)
             if effect is not None:
-                work.add(effect, log.block_number)
+                work.add(effect)
         tip = await head(self.rpc)
         assert tip is not None
         work.block, work.timestamp = tip.number, tip.timestamp
@@ -102,8 +103,7 @@ def account(debt: int, health_factor: int) -> UserAccountData:
 async def watch(fresh_market: Chain) -> AsyncIterator[Watch]:
     rpc = HttpRpc(fresh_market.http_url, chain_id=31337)
     reader = await AaveReader.discover(rpc, fresh_market.provider, 31337)
-    mirror = Mirror(reader, await reader.load_market())
-    await mirror.load(fresh_market.borrowers, lambda stage, done, total: None)
+    mirror = await loaded_mirror(reader, fresh_market.borrowers)
     watch = Watch(fresh_market, rpc, reader, mirror)
     yield watch
     await rpc.aclose()
@@ -283,8 +283,7 @@ async def test_a_true_difference_is_shouted_about(watch: Watch, caplog: pytest.L
     """What no re-reading mends is told as diverged, and the chain's figures are used."""
     await watch.chain.set_price("ETH", factor="0.9")
     wrong = WrongReader(watch.rpc, watch.reader.multicall, watch.reader.contracts)
-    wrong_mirror = Mirror(wrong, await wrong.load_market())
-    await wrong_mirror.load(watch.chain.borrowers, lambda stage, done, total: None)
+    wrong_mirror = await loaded_mirror(wrong, watch.chain.borrowers)
     detector = RealTimeHF(wrong_mirror, wrong, LIMITS, watch.asked.append)
     work = await watch.work()
     look = await detector.look(work, set())

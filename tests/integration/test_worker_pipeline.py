@@ -24,13 +24,14 @@ from core.ops.metrics import WorkerMetrics
 from core.state.sqlite_store import SqliteStore
 from devnet import addresses as at
 from devnet.chain import Chain, ChainOptions
+from tests.engine import loaded_mirror
 from tests.nodes import NodeProxy
 from tests.processes import until
 from worker.chain.aave import AaveReader
 from worker.chain.events import MINT
 from worker.chain.feed import Feed, FeedOptions, Head, Log
 from worker.chain.logs import head
-from worker.chain.oracles import walk, watched_addresses
+from worker.chain.oracles import watched_addresses
 from worker.chain.rpc import HttpRpc
 from worker.detection.looking import Limits
 from worker.detection.mirror import Mirror
@@ -87,8 +88,7 @@ async def staged(chain: Chain, proxy: NodeProxy, path: Path) -> AsyncIterator[St
     reader = await AaveReader.discover(rpc, chain.provider, 31337)
     start = await head(rpc)
     assert start is not None
-    mirror = Mirror(reader, await reader.load_market(start.number))
-    await mirror.load(chain.borrowers, lambda stage, done, total: None)
+    mirror = await loaded_mirror(reader, chain.borrowers, start.number)
     store = await SqliteStore.open(path, busy_seconds=0.1)
     metrics = WorkerMetrics(CollectorRegistry())
     shared = Shared(Controls(), CloseFactorMode.AUTO, stale_after=10.0, head=start)
@@ -96,8 +96,8 @@ async def staged(chain: Chain, proxy: NodeProxy, path: Path) -> AsyncIterator[St
     detector = RealTimeHF(mirror, reader, LIMITS, metrics.health_checks.inc)
     pipeline = Pipeline(detector, mirror, spells, store, shared, metrics)
     options = FeedOptions(31337, poll_seconds=0.2, reconnect_seconds=0.2)
-    sources = await walk(reader.multicall, mirror.market)
-    feed = Feed(proxy.ws_url, rpc, watched_addresses(reader.contracts, mirror.market, sources), options=options)
+    feed = Feed(proxy.ws_url, rpc, options=options)
+    feed.watch(watched_addresses(reader.contracts, mirror.market, mirror.sources))
     tasks = [asyncio.create_task(feed.run(pipeline, start)), asyncio.create_task(pipeline.run())]
     try:
         yield Stage(chain, proxy, store, pipeline, shared, mirror, metrics, path)

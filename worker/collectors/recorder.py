@@ -225,6 +225,19 @@ class RecordingSink:
         self._sink.on_state(up, text)
 
 
+class RecordingCheck:
+    """Write down which single check was a hit, then pass it on."""
+
+    def __init__(self, check: Callable[[Address, str, float], None], tape: Tape) -> None:
+        self._check = check
+        self._tape = tape
+
+    def __call__(self, user: Address, words: str, since: float) -> None:
+        """Receive an account, the words for its check and the monotonic time of what caused it."""
+        self._tape.write("check", user=user, words=words)
+        self._check(user, words, since)
+
+
 class RecordingRpc:
     """Write down what is asked and answered, while `wanted` says so, for a reader that stands on it."""
 

@@ -70,10 +70,17 @@ class DriftAudit:
         """Tell whether so many accounts drifted that nothing may be executed."""
         return len(self._recent) >= LEAST and sum(self._recent) > self.halt_share * len(self._recent)
 
-    def sample(self, mirror: Figures, block: int, nearest: Sequence[Address], everybody: Sequence[Address]) -> Sample:
-        """Note our figures of those in doubt, those nearest to the threshold and some at random, now."""
+    def sample(
+        self,
+        mirror: Figures,
+        block: int,
+        nearest: Sequence[Address],
+        everybody: Sequence[Address],
+        asked: Sequence[Address] = (),
+    ) -> Sample:
+        """Note our figures of those in doubt, those asked for, those nearest to the line and some at random, now."""
         chance = [everybody[self.rng.randrange(len(everybody))] for _ in range(self.others)] if everybody else []
-        chosen = dict.fromkeys((*self._doubted, *self.quarantined, *nearest[: self.near], *chance))
+        chosen = dict.fromkeys((*self._doubted, *self.quarantined, *asked, *nearest[: self.near], *chance))
         ours = {user: figures for user in chosen if (figures := mirror.figures(user)) is not None}
         return Sample(block, ours)
 

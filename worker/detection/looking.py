@@ -18,15 +18,17 @@ class Work:
     """Gather what logs and heads touched since the last look; it only coalesces, nothing is ever dropped from it.
 
     `heard_at` is the monotonic arrival of the frame that opened it. `users` maps a touched account to the words for
-    what touched it ("Aave Borrow"); `taken` maps a liquidated account to its liquidator. `moved` says which prices
-    moved ("WETH -1.20%"); the detector fills it in. `configuration` are the words for changed parameters, or "".
-    `scan` marks the first look after a start.
+    what touched it ("Aave Borrow"); `asked` maps an account that a single check put below the line to that check's
+    words; `taken` maps a liquidated account to its liquidator. `moved` says which prices moved ("WETH -1.20%"); the
+    detector fills it in. `configuration` are the words for changed parameters, or "". `scan` marks the first look after
+    a start.
     """
 
     heard_at: float
     block: int = 0
     timestamp: int = 0
     users: dict[Address, str] = field(default_factory=dict)
+    asked: dict[Address, str] = field(default_factory=dict)
     configuration: str = ""
     moved: str = ""
     taken: dict[Address, Address] = field(default_factory=dict)
@@ -49,15 +51,18 @@ class Work:
         """Add all of a later piece of work; the arrival stays the earlier one."""
         self.block, self.timestamp = later.block, later.timestamp
         self.users |= later.users
+        self.asked |= later.asked
         self.configuration = later.configuration or self.configuration
         self.taken |= later.taken
 
     def cause_of(self, user: Address) -> tuple[TriggerKind, str]:
-        """Return what made us look at an account: its own event, else a price, else the head's new second."""
+        """Return what made us look at an account: its own event, a check, a price, else the head's new second."""
         if user in self.users:
             return TriggerKind.EVENT, self.users[user]
         if self.scan:
             return TriggerKind.SCAN, "start"
+        if user in self.asked:
+            return TriggerKind.HEAD, self.asked[user]
         if self.configuration:
             return TriggerKind.EVENT, self.configuration
         if self.moved:

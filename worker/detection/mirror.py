@@ -59,7 +59,7 @@ class Mirror:
         self._decoder = Decoder(market.reserves)
         self._waiting: list[Log] | None = None
         self._unknown: list[Log] = []
-        self.moved: set[int] = set()
+        self._moved: set[int] = set()
         self._changed: set[Address] = set()
         self._recompute = True
         self.grid = HFGrid()
@@ -198,9 +198,14 @@ class Mirror:
             await self._poll(block)
         self.market.set_head(block, timestamp)
         self._price()
-        self.moved = {i for i, price in self.market.prices.items() if price != prices.get(i)}
+        self._moved.update(i for i, price in self.market.prices.items() if price != prices.get(i))
         self._bring_grid_up()
         return _words(self.market, prices)
+
+    def take_moved(self) -> set[int]:
+        """Return the reserves whose price moved since this was asked last."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def settled_at(self, block: int) -> bool:
         """Tell whether the mirror holds exactly what was heard up to a block, and nothing later."""
@@ -273,7 +278,7 @@ class Mirror:
         if self._recompute:
             self.grid.rebuild(self.positions.values(), self.market)
         else:
-            for user in self._changed:
+            for user in sorted(self._changed):  # rows in the same order in every process: a replay asks the same
                 self.grid.put(self.positions.get(user) or Position(user), self.market)
         self._changed, self._recompute = set(), False
         if len(self._touched) > TOUCHED_KEPT:

@@ -46,6 +46,7 @@ class RealTimeHF:
         suspects = self._mirror.below(self._limits.health_factor, self._limits.min_debt)
         ask = [user for user in suspects if user not in open_users or user in work.users]
         ask += [user for user in open_users if user not in suspects]
+        ask += [user for user in work.asked if user not in suspects and user not in open_users]
         if not ask:
             return Look(self._mirror.block)
         answers = await self._reader.account_data(ask, self._mirror.block)
