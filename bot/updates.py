@@ -77,8 +77,14 @@ class Other:
 Incoming: TypeAlias = Typed | Pressed | Membership | Other
 
 
+MOST_NESTED = 10_000
+"""A text and the one it answers have less; where a library raised the recursion limit, depth would overflow the stack."""
+
+
 def parse(update_id: int, raw: str) -> Incoming:
     """Return what the update says; raise BadUpdate when its shape is not Telegram's."""
+    if raw.count("[") + raw.count("{") > MOST_NESTED:
+        raise BadUpdate("more brackets than any update has")
     try:
         body = json.loads(raw)
         return _parse(update_id, body)

@@ -174,8 +174,16 @@ class Pipeline:
         if told:
             await self._journal(told, work)
         await self._tell_divergence(look)
+        self._lead_on(work, look)
+
+    def _lead_on(self, work: Work, look: Look) -> None:
+        """Call who follows; what goes wrong there is logged and counted, and detection goes on without it."""
         for follow in self.followers:
-            follow(work, look)
+            try:
+                follow(work, look)
+            except Exception:
+                self._metrics.dropped.labels(reason="follower").inc()
+                logger.exception("[realtime-hf] what follows a look failed at block %d", look.block)
 
     async def _look(self, work: Work) -> Look:
         """Return the detector's look; while the node does not answer, keep asking, and for the newest block."""

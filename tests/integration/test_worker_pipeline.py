@@ -17,10 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from core.domain.controls import Controls
 from core.domain.liquidation import CloseFactorMode
-from core.domain.messages import OpportunityUpdated
+from core.domain.messages import OpportunityUpdated, WorkerWarned
 from core.domain.opportunity import Opportunity, SkipReason, State, TriggerKind
-from core.domain.units import WAD, Address, BaseUsd, Wad
+from core.domain.units import WAD, Address, BaseUsd, ScaledAmount, Wad
 from core.ops.metrics import WorkerMetrics
+from core.risk.active_risk_set import ActiveRiskSet
 from core.state.sqlite_store import SqliteStore
 from devnet import addresses as at
 from devnet.chain import Chain, ChainOptions
@@ -33,13 +34,18 @@ from worker.chain.feed import Feed, FeedOptions, Head, Log
 from worker.chain.logs import head
 from worker.chain.oracles import watched_addresses
 from worker.chain.rpc import HttpRpc
+from worker.composition import make_foresight
 from worker.detection.looking import Limits
 from worker.detection.mirror import Mirror
 from worker.detection.realtime_hf import RealTimeHF
 from worker.detection.spells import Spells
+from worker.foresight import Foresight
 from worker.pipeline import Pipeline, Shared
+from worker.recording import settings_of
+from worker.startup import Scene
 
 LIMITS = Limits(Wad(WAD), BaseUsd(50 * 10**8))
+ALICE = Address("0x" + "a11ce".rjust(40, "0"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -62,6 +68,8 @@ class Stage:
     pipeline: Pipeline
     shared: Shared
     mirror: Mirror
+    mirror_reader: AaveReader
+    first_head: Head
     metrics: WorkerMetrics
     path: Path
 
@@ -73,6 +81,22 @@ class Stage:
         figures = await self.chain.lens.health(self.chain.borrowers)
         rows = zip(self.chain.borrowers, figures, strict=True)
         return {user for user, (debt, factor) in rows if factor < WAD and debt >= LIMITS.min_debt}
+
+    async def worst(self) -> Address:
+        """Look at a new block, and return who is nearest to the threshold then."""
+        await self.chain.increase_time(1)
+        await until(self.idle)
+        return next(iter(self.mirror.below(Wad(5 * WAD), LIMITS.min_debt)))
+
+    def halve_debt(self, user: Address) -> None:
+        """Make our own figures of an account wrong."""
+        position = self.mirror.positions[user]
+        halved = tuple((id_, ScaledAmount(owed // 2)) for id_, owed in position.debt)
+        self.mirror.take([replace(position, debt=halved)])
+
+    async def idle(self) -> bool:
+        """Tell whether the newest block was looked at."""
+        return self.mirror.block == await self.chain.rpc.block_number()
 
     async def open(self) -> list[Opportunity]:
         return await self.store.journal.open_opportunities()
@@ -100,7 +124,7 @@ async def staged(chain: Chain, proxy: NodeProxy, path: Path) -> AsyncIterator[St
     feed.watch(watched_addresses(reader.contracts, mirror.market, mirror.sources))
     tasks = [asyncio.create_task(feed.run(pipeline, start)), asyncio.create_task(pipeline.run())]
     try:
-        yield Stage(chain, proxy, store, pipeline, shared, mirror, metrics, path)
+        yield Stage(chain, proxy, store, pipeline, shared, mirror, reader, start, metrics, path)
         assert not any(task.done() for task in tasks)
     finally:
         for task in tasks:
@@ -254,6 +278,79 @@ async def test_on_a_stale_head_nothing_is_rehearsed(stage: Stage) -> None:
     assert quoted
     assert {o.reason for o in quoted} == {SkipReason.STALE_HEAD}
     assert stage.count("skips", reason="stale_head") == len(quoted)
+
+
+async def test_on_accounts_that_drift_nothing_is_rehearsed(stage: Stage) -> None:
+    stage.shared.quarantined = frozenset(stage.chain.borrowers[::2])
+    await stage.chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    quoted = [o for o in await stage.open() if o.quote is not None]
+    drifting = {o.user for o in quoted if o.reason is SkipReason.DIVERGED}
+    assert drifting == {o.user for o in quoted} & stage.shared.quarantined
+    assert 0 < len(drifting) < len(quoted)
+    await stage.pipeline.distrust(frozenset(), True, [WorkerWarned("drift", "so many")])
+    await stage.chain.set_price("ETH", factor="0.7")
+    await until(stage.agrees)
+    after = [o for o in await stage.open() if o.quote is not None and o.user not in {o.user for o in quoted}]
+    assert {o.reason for o in after} == {SkipReason.DIVERGED}
+    assert WorkerWarned("drift", "so many") in [event for _, event in await stage.store.outbox.read(0)]
+
+
+async def test_a_check_that_hits_is_confirmed_like_any_suspect(stage: Stage) -> None:
+    """Our figures say an account is safe, wrongly; the chain is asked about it because a single check hit."""
+    eth = await stage.chain.feeds.answer("ETH")
+    await stage.chain.set_price("ETH", answer=eth * 8 // 10)
+    await until(stage.agrees)
+    victim = (await stage.open())[0].user
+    await stage.chain.set_price("ETH", answer=eth)
+    await until(stage.agrees)
+    stage.halve_debt(victim)
+    await stage.chain.set_price("ETH", answer=eth * 8 // 10)
+
+    async def all_but_one() -> bool:
+        return {o.user for o in await stage.open()} == await stage.fallen() - {victim}
+
+    await until(all_but_one)
+    assert victim in await stage.fallen()
+    stage.pipeline.check(victim, "micro_verify_reserve_fast", time.monotonic())
+    await until(stage.agrees)
+    (found,) = [o for o in await stage.open() if o.user == victim]
+    assert found.trigger.detail == "micro_verify_reserve_fast"
+    assert stage.mirror.figures(victim) is not None
+    before = len(await stage.store.journal.opportunities())
+    stage.pipeline.check(ALICE, "micro_verify_reserve_fast", time.monotonic())
+    await until(stage.idle)
+    assert len(await stage.store.journal.opportunities()) == before
+
+
+async def test_what_looks_ahead_sees_drift_and_leads_back(stage: Stage) -> None:
+    scene = Scene(stage.mirror_reader, stage.mirror, ActiveRiskSet(500, 100), stage.chain.borrowers, stage.first_head)
+    settings = settings_of({"chain": {}, "detection": {}, "predictive": {}, "execution": {}})
+    foresight = make_foresight(settings, scene, stage.store, stage.metrics, stage.pipeline, stage.pipeline.check)
+    assert foresight is not None
+    await foresight.fill(stage.mirror_reader.rpc, stage.mirror.block, lambda stage, done, total: None)
+    victim = await stage.worst()
+    stage.halve_debt(victim)
+
+    async def known() -> bool:
+        await stage.chain.mine()
+        told = [event for _, event in await stage.store.outbox.read(0) if isinstance(event, WorkerWarned)]
+        return any(event.code == "drift" and victim in event.text for event in told)
+
+    async with asyncio.TaskGroup() as group:
+        ahead = group.create_task(running(foresight, stage.mirror_reader.rpc))
+        await until(known, seconds=20)
+        ahead.cancel()
+    assert stage.shared.quarantined == {victim}
+    assert foresight.audit.compared > 40
+    report = foresight.report()
+    assert report is not None
+    assert stage.count("events_dropped", reason="follower") is None
+
+
+async def running(foresight: Foresight, rpc: HttpRpc) -> None:
+    async with asyncio.TaskGroup() as group:
+        foresight.start(group, rpc)
 
 
 async def test_live_without_an_executor_says_so(stage: Stage) -> None:
