@@ -78,7 +78,7 @@ Incoming: TypeAlias = Typed | Pressed | Membership | Other
 
 
 MOST_NESTED = 10_000
-"""A text and the one it answers have less; where a library raised the recursion limit, depth would overflow the stack."""
+"""A text and the one it answers have less; with a recursion limit raised by a library, depth overflows the stack."""
 
 
 def parse(update_id: int, raw: str) -> Incoming:
