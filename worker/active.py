@@ -210,7 +210,10 @@ class ActiveWorker:
         self._metrics.candidates.set(len(scene.watch_list))
         self._metrics.watched(dict(scene.watch_list.bands()))
         body = json.dumps({"role": self.role, "block": shared.head.number if shared.head else 0})
-        await self._store.presences.beat(Presence("worker", self._instance, VERSION, time.time(), body))
+        try:
+            await self._store.presences.beat(Presence("worker", self._instance, VERSION, time.time(), body))
+        except StoreUnavailable as error:
+            logger.warning("[worker] the bot cannot see that we live: %s", error)
 
     async def _ask_gas_price(self, shared: Shared) -> None:
         try:
