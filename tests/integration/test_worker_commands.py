@@ -87,6 +87,19 @@ async def test_commands_are_applied_in_order_and_once(desk: Desk, bot: SqliteSto
     assert await bot.mailbox.unhandled() == []
 
 
+async def test_the_operators_reason_is_told_with_the_change(desk: Desk, bot: SqliteStore) -> None:
+    now = time.time()
+    for name, reason in (("c0", "the market is calm"), ("c1", "x" * 300), ("c2", "")):
+        await bot.mailbox.post(SetDryRun(name, ADA, now, enabled=False, reason=reason), now)
+
+    async def three() -> bool:
+        return len(desk.taken) == 3
+
+    await until(three)
+    told = [event.reason for _, event in await bot.outbox.read(0) if isinstance(event, ControlsChanged)]
+    assert told == ["the market is calm", "x" * 200, ""]
+
+
 async def test_a_command_waits_in_the_store_while_it_is_locked(
     bot: SqliteStore, worker: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
