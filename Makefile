@@ -18,7 +18,7 @@ run: .venv/installed ## the same for a real chain and a real chat, as .env says
 	$(BIN)/liquidbot up
 
 test: .venv/installed .cache/devnet/built lint ## every test, in under ten minutes
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-long: .venv/installed .cache/devnet/built ## the tests that take minutes each
 	$(BIN)/pytest -m long --timeout 3600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -55,8 +56,10 @@ async def _run(chain: Chain, folder: Path) -> dict[str, Any]:
         "START_BLOCK": str(chain.start_block),
         "STATE_DB": str(folder / "liquidbot.db"),
     }
+    # A child's peak memory begins with its parent's: a small shell stands between this process and the scan.
+    command = f"{shlex.quote(sys.executable)} -m cli scan --json; exit $?"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", "scan", "--json", env=environment, stdout=asyncio.subprocess.PIPE
+        "/bin/sh", "-c", command, env=environment, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     if process.returncode:

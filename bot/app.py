@@ -30,10 +30,10 @@ from bot.standing import LEASE, Term
 from bot.telegram import Telegram
 from core.config import Settings
 from core.errors import ConfigError, StoreUnavailable
-from core.ops.http import OpsServer
-from core.ops.logs import setup_logging
+from core.launch import start_logging
+from core.ops.http import OpsServer, SharedPort
 from core.ops.metrics import BotMetrics
-from core.state.leasing import LeaseLost, hold, take
+from core.state.leasing import TTL_SECONDS, LeaseLost, hold, take
 from core.state.ports import Presence, Store
 from core.state.sqlite_store import SqliteStore
 from core.version import VERSION
@@ -52,8 +52,7 @@ class Stopped(Exception):
 
 async def run(settings: Settings) -> int:
     """Be a bot until SIGINT or SIGTERM; return the exit status."""
-    redactor = setup_logging(settings.ops, process="bot")
-    redactor.add(settings.telegram.telegram_bot_token.get_secret_value(), settings.ops.http_token.get_secret_value())
+    start_logging(settings, "bot")
     if not settings.telegram.telegram_bot_token.get_secret_value():
         raise ConfigError("TELEGRAM_BOT_TOKEN=: allowed: the token that @BotFather gave")
     if not settings.telegram.telegram_operators:
@@ -115,10 +114,12 @@ class Bot:
         ops = self._settings.ops
         checks = {"store": self._check_store, "telegram": self._check_telegram}
         http = OpsServer(ops, self._metrics.registry, checks, self._term.role)
+        port = SharedPort(http, ops.bot_http_port, "BOT_HTTP_PORT")
         try:
-            await http.start(ops.bot_http_port, "BOT_HTTP_PORT")
+            await port.open(self._leads)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._stand(), name="bot")
+                group.create_task(port.follow(), name="http")
                 group.create_task(self._until_stopped(), name="stop")
         except* Stopped:
             logger.info("[bot] stopping")
@@ -126,6 +127,12 @@ class Bot:
             await self._term.release(LEASE, self._instance)
             await self._telegram.close()
             await http.close()
+
+    async def _leads(self) -> bool:
+        try:
+            return await self._term.acquire(LEASE, self._instance, TTL_SECONDS, time.time()) is not None
+        except StoreUnavailable:
+            return False  # the term has said it; nobody leads, so the port may wait as well
 
     async def _until_stopped(self) -> None:
         """Let what is being handled and sent end, then raise Stopped."""
@@ -147,7 +154,11 @@ class Bot:
 
     async def _act(self) -> None:
         tail = Tail(self._store, self._chats, self._settings.chain.chain_id, self._metrics)
-        await Patience("store", logger).insist(lambda: remember_moves(self._store.deliveries, self._chats))
+        patience = Patience("store", logger)
+        await patience.insist(lambda: remember_moves(self._store.deliveries, self._chats))
+        admins = self._gate.admins()
+        places = [(admin, chat) for admin in admins for chat in (admin, *self._chats.alerted())]
+        await patience.insist(lambda: self._desk.codes.recover(places))
         async with asyncio.TaskGroup() as group:
             group.create_task(hold(self._term, LEASE, self._instance), name="lease")
             group.create_task(self._beat(), name="presence")

@@ -95,9 +95,13 @@ def decode_card(content: str) -> Card:
 
 def esc(text: str, most: int = 200) -> str:
     """Return outside text on one line of HTML: control and bidi characters out, clipped to `most`, escaped."""
+    return html.escape(one_line(text, most), quote=False).replace('"', "&quot;")
+
+
+def one_line(text: str, most: int) -> str:
+    """Return outside text on one line, control and bidi characters out, clipped to `most`; not yet fit for HTML."""
     clean = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
-    clipped = clean if len(clean) <= most else clean[: most - 1] + "…"
-    return html.escape(clipped, quote=False).replace('"', "&quot;")
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
 def plain(source: str) -> str:

@@ -25,6 +25,8 @@ from core.state.ports import Deliveries, Delivery, DeliveryState, Lane
 logger = logging.getLogger(__name__)
 
 EDIT_SPACING_SECONDS = 3.0
+ANSWERS_IN_A_ROW = 3
+"""After so many answers a chat gets one of whatever else waits for it, so that a flood of them holds no alert back."""
 _PROBES = 8
 _PROBES_BEYOND = 3
 _IDLE_SECONDS = 1.0
@@ -60,6 +62,7 @@ class Courier:
         self._edited: dict[tuple[str, int], float] = {}
         self._highest: dict[int, int] = {}
         self._unreachable: set[int] = set()
+        self._answered: Counter[int] = Counter()
         self._stopping = False
 
     def ring(self) -> None:
@@ -119,12 +122,13 @@ class Courier:
         lost = [row for row in rows if row.state is DeliveryState.UNKNOWN and row.message_id is None]
         if lost:
             return lost[0]
-        now = time.monotonic()
-        for row in rows:
-            last = self._edited.get((row.key, row.chat_id), 0.0)
-            if row.lane is not Lane.EDIT or now - last >= EDIT_SPACING_SECONDS:
-                return row
-        return None
+        may_go = [row for row in rows if row.lane is not Lane.EDIT or self._rested(row)]
+        if may_go and self._answered[may_go[0].chat_id] >= ANSWERS_IN_A_ROW:
+            return next((row for row in may_go if row.lane is not Lane.ANSWER), may_go[0])
+        return may_go[0] if may_go else None
+
+    def _rested(self, row: Delivery) -> bool:
+        return time.monotonic() - self._edited.get((row.key, row.chat_id), 0.0) >= EDIT_SPACING_SECONDS
 
     async def _serve(self, chat: int) -> None:
         try:
@@ -132,6 +136,7 @@ class Courier:
             rows = [row for row in await self._due() if row.chat_id == chat]
             row = self._choose(rows)
             if row is not None and self._may_send() and not self._stopping:
+                self._answered[chat] = self._answered[chat] + 1 if row.lane is Lane.ANSWER else 0
                 await self._deliver(row)
         except StoreUnavailable as error:
             await self._patience.wait(error)

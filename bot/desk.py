@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from bot.codes import Codes
 from bot.views import BotFacts
 from core.domain.messages import Answer, Question, Unknown
 from core.state.ports import Presence, Store
@@ -19,6 +20,7 @@ class Desk:
 
     def __init__(self, store: Store, version: str) -> None:
         self.store = store
+        self.codes = Codes(store)
         self._version = version
         self._began = time.monotonic()
 

@@ -6,14 +6,14 @@ import hmac
 import secrets
 import time
 
-from bot.cards import Card, esc
+from bot.cards import Card, compose, one_line
 from bot.desk import Desk
 from bot.replies import command_id
 from bot.request import Request
-from bot.views import silence
+from bot.views import because, silence
 from core.config import Role
 from core.domain.controls import STALE_AFTER_SECONDS, Refusal
-from core.domain.messages import AskStatus, SetDryRun, StatusReport, encode
+from core.domain.messages import MAX_REASON, AskStatus, SetDryRun, StatusReport, encode
 from core.state.ports import Confirmation
 
 CODE_SECONDS = 60
@@ -31,7 +31,7 @@ class DryRun:
         """Answer `/dryrun on|off [reason]`."""
         wanted = request.args[0].lower() if request.args else ""
         if wanted == "on":
-            return self._stored(request, enabled=True)
+            return self._stored(request, reason_in(request), enabled=True)
         if wanted != "off":
             return Card(USAGE)
         if request.role < Role.ADMIN:
@@ -45,17 +45,21 @@ class DryRun:
         if waiting is None:
             return Card("Nothing of yours waits for a code here; it may have expired. Nothing was changed.")
         typed = request.args[0] if request.args else ""
-        if not hmac.compare_digest(typed.encode(), waiting.code.encode()):
+        if not hmac.compare_digest(typed.encode(errors="replace"), waiting.code.encode()):
+            await self._desk.codes.close(waiting, "void, a wrong code was typed. Nothing was changed.")
             return Card("⛔️ <b>Wrong code</b>. Nothing was changed; send <code>/dryrun off</code> for a new one.")
         if time.time() - request.date > STALE_AFTER_SECONDS:
+            await self._desk.codes.close(waiting, "void, its code came too late. Nothing was changed.")
             return Card(f"{_REFUSED}{Refusal.STALE}. Nothing was changed.")
-        return self._stored(request, enabled=waiting.command.enabled)
+        await self._desk.codes.close(waiting, "confirmed with its code.")
+        return self._stored(request, waiting.command.reason, enabled=waiting.command.enabled)
 
     async def cancel(self, request: Request) -> Card:
         """Answer `/cancel`, typed or pressed."""
         waiting = await self._desk.store.confirmations.take(request.person.id, request.place.id, time.time())
         if waiting is None:
             return Card("Nothing of yours waits for a code here. Nothing was changed.")
+        await self._desk.codes.close(waiting, "cancelled. Nothing was changed.", but=request.handle.key)
         return Card("✖️ <b>Cancelled</b>. Nothing was changed.")
 
     async def _ask_for_code(self, request: Request) -> Card:
@@ -66,13 +70,16 @@ class DryRun:
             return Card(f"{_REFUSED}{refusal}. Nothing was changed.")
         now = time.time()
         code = f"{secrets.randbelow(10_000):04d}"
-        command = SetDryRun(command_id(request.update_id, request.place.id), request.operator, request.date, False)
-        await self._desk.store.confirmations.put(
-            Confirmation(code, request.person.id, request.place.id, command, now + CODE_SECONDS)
+        command = _command(request, reason_in(request), enabled=False)
+        await self._desk.codes.arm(
+            Confirmation(code, request.person.id, request.place.id, command, now + CODE_SECONDS), now
         )
-        html = (
-            "🔐 <b>Dry run off</b>: real transactions may be sent.\n"
-            f"Type <code>/confirm {code}</code> within {CODE_SECONDS} s, or /cancel."
+        html = compose(
+            [
+                f"🔐 {title(enabled=False)}: real transactions may be sent.",
+                because(command.reason),
+                f"Type <code>/confirm {code}</code> within {CODE_SECONDS} s, or /cancel.",
+            ]
         )
         button = request.handle.button("✖️ Cancel", "cancel", style="danger")
         return Card(html, ((button,),), token=request.handle.token, owner=request.person.id)
@@ -88,14 +95,20 @@ class DryRun:
             return Refusal.DRY_RUN_FORCED
         return "" if report.dry_run else f"dry run is off already (v{report.controls_version})"
 
-    def _stored(self, request: Request, *, enabled: bool) -> Card:
-        command = SetDryRun(
-            command_id(request.update_id, request.place.id), request.operator, request.date, enabled=enabled
-        )
-        reason = esc(" ".join(request.args[1:]), 120)
-        because = f" · {reason}" if reason else ""
-        what = title(enabled=enabled)
-        return Card(f"💾 {what}: stored · waiting for the worker{because}", command=encode(command))
+    def _stored(self, request: Request, reason: str, *, enabled: bool) -> Card:
+        command = _command(request, reason, enabled=enabled)
+        html = compose([f"💾 {title(enabled=enabled)}: stored · waiting for the worker", because(reason)])
+        return Card(html, command=encode(command))
+
+
+def _command(request: Request, reason: str, *, enabled: bool) -> SetDryRun:
+    name = command_id(request.update_id, request.place.id)
+    return SetDryRun(name, request.operator, request.date, enabled, reason)
+
+
+def reason_in(request: Request) -> str:
+    """Return the words after on or off, on one line and bounded; they are the operator's own and not fit for HTML."""
+    return one_line(" ".join(request.args[1:]), MAX_REASON)
 
 
 def title(*, enabled: bool) -> str:

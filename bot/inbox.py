@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from bot.patience import Patience
 from bot.reception import Reception
@@ -66,7 +66,7 @@ class Intake:
         self._wake = asyncio.Event()
         self._patience = Patience("store", logger)
         self._underway: dict[int, asyncio.Task[None]] = {}
-        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()  # kept by those who wait in them
         self._stopping = False
 
     def ring(self) -> None:
@@ -100,7 +100,8 @@ class Intake:
         try:
             update = self._reception.read(update_id, raw)
             if update is not None and not self._reception.is_urgent(update):
-                async with self._turns[update.place.id]:
+                turn = self._turns.setdefault(update.place.id, asyncio.Lock())
+                async with turn:
                     await self._reception.receive(update)
             elif update is not None:
                 await self._reception.receive(update)

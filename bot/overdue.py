@@ -1,4 +1,4 @@
-"""Say so when the worker does not take a command: a reply must not go on saying "waiting" while nobody is there."""
+"""Keep replies from waiting for ever: for a worker that does not take a command, or for a code that ran out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot.cards import decode_card
+from bot.cards import compose, decode_card
 from bot.desk import Desk
 from bot.dryrun import title
 from bot.patience import Patience
 from bot.replies import answer, reply_of
-from bot.views import silence
+from bot.views import because, silence
 from core.domain.controls import STALE_AFTER_SECONDS
 from core.domain.messages import Command
 from core.state.ports import Delivery
@@ -25,7 +25,7 @@ _LOOK_SECONDS = 1.0
 
 
 class Overdue:
-    """Watch the commands that the worker has not marked."""
+    """Watch the commands that the worker has not marked, and the codes that nobody typed."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -47,7 +47,8 @@ class Overdue:
         ]
         if late:
             await self._desk.store.deliveries.stage(0, [], late)
-        return bool(late)
+        expired = await self._desk.codes.sweep(now)
+        return bool(late) or expired
 
     async def _late(self, command: Command, now: float) -> Delivery | None:
         place = reply_of(command.id)
@@ -64,4 +65,5 @@ class Overdue:
             f"⏳ {title(enabled=command.enabled)}: stored, not confirmed: {silence(await self._desk.worker(), now)}"
             f"\n{when}"
         )
+        html = compose([html, because(command.reason)])
         return answer(row.key, row.chat_id, replace(card, html=html, facts=card.facts | {"late": "yes"}))

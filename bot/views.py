@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bot.amounts import clock, group, health_factor_floor, short_seconds, span, usd_half_even
 from bot.cards import Button, Handle, compose, esc
 from core.domain.messages import (
+    MAX_REASON,
     Change,
     CommandRefused,
     ControlsChanged,
@@ -167,8 +168,14 @@ def applied_html(event: ControlsChanged) -> str:
             f"{'🔴' if live else '🟢'} {changes_line(event.changes)}",
             f"applied by the worker at block {group(event.block)}, {short_seconds(event.seconds)}"
             f" · v{event.version}{by}{undo}",
+            because(event.reason),
         ]
     )
+
+
+def because(reason: str) -> str:
+    """Return the line that gives an operator's reason, or "" without one."""
+    return f"reason: {esc(reason, MAX_REASON)}" if reason else ""
 
 
 def _goes_live(change: Change) -> bool:

@@ -1,6 +1,7 @@
 """The `liquidbot` command: find the part that was asked for, import only that, and end with its status.
 
-Exit status: 0 done, 1 the answer is no (a check failed), 2 a setting or argument is wrong, 130 interrupted.
+Exit status: 0 done, 1 the answer is no (a check failed) or cannot be had now (the node is away, the store is locked),
+2 a setting or argument is wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from core.errors import LiquidbotError
+from core.errors import ConfigError, LiquidbotError, StoreError, StoreUnavailable, Superseded, WrongChain
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("cli.processes:worker", "find liquidatable accounts, and act on them"),
@@ -44,10 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = getattr(importlib.import_module(module), function)(rest)
     except LiquidbotError as error:
         print(error, file=sys.stderr)
-        return 2
+        return 2 if to_be_changed(error) else 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def to_be_changed(error: LiquidbotError) -> bool:
+    """Tell whether trying again is no help before somebody changes a setting or an argument."""
+    passing = isinstance(error, (StoreUnavailable, Superseded))
+    return isinstance(error, (ConfigError, StoreError, WrongChain)) and not passing
 
 
 def usage() -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import signal
+import socket
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,9 +17,12 @@ from rich.console import Console
 from cli.judging import judged, recorded_opportunities
 from cli.progress import bars
 from cli.stage import Stage, staged
+from core.errors import ConfigError
+from devnet.anvil import HOST
 from devnet.chain import Chain, ChainOptions
 from devnet.scenario import NAMES, Scenario, ScenarioOptions
 
+MOST_BORROWERS = 20_000
 NEWS_SECONDS = 15.0
 
 
@@ -36,7 +41,34 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--port", type=int, default=8088, help="port of the chat page, 0 for any (default 8088)")
     parser.add_argument("--json", action="store_true", help="with --once: the summary as one JSON object")
     options = parser.parse_args(argv)
+    _check(options)
     return asyncio.run(_interruptible(options))
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ConfigError for what the demo cannot do, before anything is built."""
+    if not 1 <= options.borrowers <= MOST_BORROWERS:
+        raise ConfigError(f"--borrowers {options.borrowers}: allowed: 1 to {MOST_BORROWERS}")
+    for name in ("speed", "seconds"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"--{name} {value:g}: allowed: a number above 0")
+    if not 0 <= options.port <= 65_535:
+        raise ConfigError(f"--port {options.port}: allowed: 0 (any free one) to 65535")
+    if not options.once:
+        _check_free(options.port)
+
+
+def _check_free(port: int) -> None:
+    """Raise ConfigError where the chat page could not be served."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a port just left is free
+        try:
+            probe.bind((HOST, port))
+            probe.listen()
+        except OSError as error:
+            why = error.strerror or "it cannot be had"
+            raise ConfigError(f"--port {port}: {why}; allowed: a free port of {HOST}, or 0 for any") from None
 
 
 async def _interruptible(options: argparse.Namespace) -> int:

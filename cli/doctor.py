@@ -5,42 +5,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from core.config import Role, Settings, host_of
+from cli.doctor_telegram import chats, check_chat, check_operators, check_token
+from cli.finding import MARKET, Finding, advice_for
+from core.config import Settings, host_of
 from core.domain.market import Revision
 from core.domain.units import Address
-from core.errors import LiquidbotError
-from core.state.sqlite_store import SqliteStore
+from core.errors import LiquidbotError, StoreError, StoreMismatch
+from core.state.sqlite.database import Database
 from worker.chain.contracts import discover
 from worker.chain.logs import head
 from worker.chain.rpc import HttpRpc, verify_chain
 from worker.chain.ws import WsRpc
 
 CLOCK_SKEW_SECONDS = 60
-TELEGRAM_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Hold what one check found; `advice` says what to do, and is empty when all is well."""
-
-    check: str
-    found: str
-    advice: str = ""
-
-    @property
-    def well(self) -> bool:
-        """Tell whether there is nothing to do."""
-        return not self.advice
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,22 +54,22 @@ async def examine(settings: Settings) -> list[Finding]:
     checks: list[tuple[str, Callable[[], Awaitable[Finding]]]] = [
         *((f"RPC_URL {host_of(url)}", _http_check(settings, url)) for url in chain.rpc_url),
         (f"WS_RPC_URL {host_of(chain.ws_rpc_url)}" if chain.ws_rpc_url else "WS_RPC_URL", lambda: _socket(settings)),
-        ("POOL_ADDRESSES_PROVIDER", lambda: _market(settings)),
+        (MARKET, lambda: _market(settings)),
         ("STATE_DB", lambda: _store(settings)),
-        ("TELEGRAM_BOT_TOKEN", lambda: _token(settings)),
-        *((f"chat {chat}", _chat_check(settings, chat)) for chat in _chats(settings)),
+        ("TELEGRAM_BOT_TOKEN", lambda: check_token(settings.telegram)),
+        *((f"chat {chat}", partial(check_chat, settings.telegram, chat)) for chat in chats(settings)),
     ]
     findings = [Finding("RPC_URL", "not set", "set RPC_URL to at least one HTTP endpoint")] if not chain.rpc_url else []
     for name, check in checks:
         findings.append(await _ask(name, check))
-    return [*findings, _operators(settings), *_unused(settings)]
+    return [*findings, check_operators(settings.telegram), *_unused(settings)]
 
 
 async def _ask(name: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
     try:
         finding = await check()
     except LiquidbotError as error:
-        return Finding(name, "failed", str(error))
+        return Finding(name, str(error), advice_for(name, error))
     return Finding(name, finding.found, finding.advice)
 
 
@@ -113,8 +100,8 @@ def _http_check(settings: Settings, url: str) -> Callable[[], Awaitable[Finding]
 
 async def _socket(settings: Settings) -> Finding:
     if not settings.chain.ws_rpc_url:
-        advice = "set WS_RPC_URL to a WebSocket endpoint; without one the worker polls every POLL_INTERVAL_SEC"
-        return Finding("", "not set", advice)
+        seconds = settings.chain.poll_interval_sec
+        return Finding("", f"not set: the worker polls every {seconds:g} s; with a WebSocket endpoint it hears at once")
     rpc = await WsRpc.connect(settings.chain.ws_rpc_url)
     try:
         await verify_chain(rpc, settings.chain.chain_id)
@@ -144,62 +131,29 @@ async def _market(settings: Settings) -> Finding:
 
 async def _store(settings: Settings) -> Finding:
     path = Path(settings.store.state_db)
-    store = await SqliteStore.open(path)
+    if to_be := _store_to_be(path):
+        return to_be
+    market = f"{settings.chain.chain_id}:{settings.chain.pool_addresses_provider}"
+    database = await Database.open(path)
     try:
-        return Finding("", f"{path} opens, epoch {store.epoch[:8]}")
+        meta = dict(await database.rows("SELECT key, value FROM meta"))
     finally:
-        await store.close()
+        await database.close()
+    if (tied := meta.get("market", market)) != market:
+        raise StoreMismatch(f"{path} belongs to market {tied}, not to {market}")
+    whose = "of this market" if "market" in meta else "of no market yet"
+    return Finding("", f"{path} opens, {whose}, epoch {meta['epoch'][:8]}")
 
 
-async def _token(settings: Settings) -> Finding:
-    answer = await _telegram(settings, "getMe")
-    if answer is None:
-        where = host_of(settings.telegram.telegram_api_url)
-        return Finding("", f"{where} does not answer", "check the network, and TELEGRAM_API_URL if you set it")
-    if not answer.get("ok"):
-        return Finding(
-            "", f"refused: {answer.get('description')}", "copy the token from @BotFather into TELEGRAM_BOT_TOKEN"
-        )
-    return Finding("", f"@{answer['result']['username']}")
-
-
-def _chat_check(settings: Settings, chat: int) -> Callable[[], Awaitable[Finding]]:
-    async def check() -> Finding:
-        answer = await _telegram(settings, "getChat", chat_id=chat)
-        if answer is None or not answer.get("ok"):
-            why = answer.get("description") if answer else "Telegram does not answer"
-            return Finding("", f"{why}", "open a chat with the bot and press Start, or add it to the group")
-        return Finding("", "reachable")
-
-    return check
-
-
-def _chats(settings: Settings) -> list[int]:
-    telegram = settings.telegram
-    return list(telegram.telegram_chat_ids) or [operator.id for operator in telegram.telegram_operators]
-
-
-async def _telegram(settings: Settings, method: str, **params: int) -> dict[str, Any] | None:
-    token = settings.telegram.telegram_bot_token.get_secret_value()
-    if not token:
-        return {"ok": False, "description": "not set"}
-    try:
-        async with httpx.AsyncClient(timeout=TELEGRAM_SECONDS) as client:
-            reply = await client.post(f"{settings.telegram.telegram_api_url}/bot{token}/{method}", json=params)
-            return dict(reply.json())
-    except (httpx.HTTPError, ValueError, TypeError):
+def _store_to_be(path: Path) -> Finding | None:
+    """Say whether a store that is not there can be made, without making it; None when it is there."""
+    if path.exists():
         return None
-
-
-def _operators(settings: Settings) -> Finding:
-    operators = settings.telegram.telegram_operators
-    if not operators:
-        return Finding(
-            "TELEGRAM_OPERATORS", "empty: nobody may talk to the bot", "send /id to the bot, and add YOUR_ID:admin"
-        )
-    if all(operator.role is not Role.ADMIN for operator in operators):
-        return Finding("TELEGRAM_OPERATORS", "no admin", "make one operator an admin: only admins switch dry run off")
-    return Finding("TELEGRAM_OPERATORS", f"{len(operators)} may talk to the bot")
+    if not path.parent.is_dir():
+        raise StoreError(f"{path} does not exist, nor does its directory {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{path} does not exist, and its directory {path.parent} may not be written to")
+    return Finding("", f"{path} does not exist yet: it will be created")
 
 
 def _unused(settings: Settings) -> list[Finding]:

@@ -37,8 +37,13 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Tell whether all six figures are equal."""
-        return self.ours == self.chain
+        """Tell whether there are six figures on both sides, and all are equal."""
+        return self.ours is not None and self.ours == self.chain
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether neither side has figures, such as where a price is missing: nothing was compared."""
+        return self.ours is None and self.chain is None
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison with every figure as a decimal string."""
@@ -48,13 +53,14 @@ class Comparison:
             "ours": _strings(self.ours),
             "chain": _strings(self.chain),
             "equal": self.equal,
+            "empty": self.empty,
         }
 
 
 def main(argv: Sequence[str]) -> int:
     """Print each account's six figures as computed here and as the chain says at the same block.
 
-    Exit status 1 when any differ.
+    Exit status 1 when any differ, or neither side has figures.
     """
     parser = argparse.ArgumentParser(prog="liquidbot health", description=main.__doc__)
     parser.add_argument("address", nargs="*", help="accounts to look at")
@@ -64,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if bool(options.address) == options.all:
         parser.error("give addresses, or --all")
+    if options.block is not None and options.block < 0:
+        raise ConfigError(f"--block {options.block}: allowed: a block's number, 0 or more")
     users = [_address(text) for text in options.address]
     return asyncio.run(_run(Settings.load(), users, options.block, options.json))
 
@@ -114,8 +122,16 @@ def _show(found: Sequence[Comparison]) -> None:
     console = Console()
     if table.row_count:
         console.print(table)
-    verdict = "equal" if not different else f"{len(different)} DIFFER"
-    console.print(f"{len(found)} accounts at block {found[0].block}: {verdict}")
+    console.print(f"{len(found)} accounts at block {found[0].block}: {_verdict(found)}")
+
+
+def _verdict(found: Sequence[Comparison]) -> str:
+    equal, empty = sum(one.equal for one in found), sum(one.empty for one in found)
+    if equal == len(found):
+        return "equal"
+    different = len(found) - equal - empty
+    parts = {"equal": equal, "DIFFER": different, "without figures on either side": empty}
+    return ", ".join(f"{count} {words}" for words, count in parts.items() if count)
 
 
 def _strings(figures: UserAccountData | None) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 
-from cli.health import compare
+from cli.health import Comparison, compare
 from cli.stage import MIN_DEBT_USD, Stage
 from cli.verdict import Evidence, judge, show
 from core.domain.opportunity import Opportunity
@@ -24,18 +24,21 @@ SETTLE_SECONDS = 3.0
 async def judged(stage: Stage, wanted: ScenarioOptions, *, as_json: bool) -> int:
     """Run the scenario to its end, print the summary, and return 0 when nothing was missed, false or unequal."""
     verdict = judge(await gather(stage, wanted))
-    unequal = await unequal_accounts(stage)
+    compared = await comparisons(stage)
+    unequal = sum(not one.equal and not one.empty for one in compared)
+    empty = sum(one.empty for one in compared)
     summary = {
         **verdict.as_dict(),
         "scenario": wanted.name,
         "unequal_to_the_chain": unequal,
+        "without_figures": empty,
         "chat_messages": len(stage.chat.messages),
     }
     if as_json:
         print(json.dumps(summary))
     else:
         show(summary)
-    return 0 if verdict.clean and not unequal else 1
+    return 0 if verdict.clean and not unequal and not empty else 1
 
 
 async def gather(stage: Stage, wanted: ScenarioOptions) -> Evidence:
@@ -90,12 +93,17 @@ async def recorded_opportunities(stage: Stage) -> list[Opportunity]:
 
 
 async def unequal_accounts(stage: Stage) -> int:
-    """Compare every borrower's six figures with the chain's at one block; return how many differ."""
+    """Return how many borrowers have figures that are not equal to the chain's at one block, or none to compare."""
+    return sum(not one.equal for one in await comparisons(stage))
+
+
+async def comparisons(stage: Stage) -> list[Comparison]:
+    """Compare every borrower's six figures with the chain's at one block."""
     chain = stage.chain
     rpc = HttpRpc([chain.http_url])
     try:
         reader = await AaveReader.discover(rpc, chain.provider, int(stage.environment["CHAIN_ID"]))
         market = await reader.load_market()
-        return sum([not comparison.equal async for comparison in compare(reader, market, chain.borrowers)])
+        return [comparison async for comparison in compare(reader, market, chain.borrowers)]
     finally:
         await rpc.aclose()

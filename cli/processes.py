@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 STEADY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 CONFIG_STATUS = 2
+PR_SET_PDEATHSIG = 1
 
 
 def worker(argv: Sequence[str]) -> int:
@@ -56,14 +58,21 @@ async def supervise(names: Sequence[str], environment: dict[str, str]) -> int:
 async def keep(name: str, environment: dict[str, str], stop: asyncio.Event, output: BinaryIO | None = None) -> int:
     """Run `python -m name` again and again, with growing pauses while it keeps dying soon, until `stop` is set.
 
-    A session of its own keeps the terminal's Ctrl-C away from it: it is stopped by SIGTERM, in order. `output` takes
-    what it prints; None leaves that to this process's own streams.
+    A session of its own keeps the terminal's Ctrl-C away from it: it is stopped by SIGTERM, in order, and on Linux also
+    when this process is killed. `output` takes what it prints; None leaves that to this process's own streams.
     """
     pause = FIRST_PAUSE
     while not stop.is_set():
         started = time.monotonic()
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", name, env=environment, start_new_session=True, stdout=output, stderr=output
+            sys.executable,
+            "-m",
+            name,
+            env=environment,
+            start_new_session=True,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_bound_to(os.getpid()),
         )
         status = await _until_end(child, stop)
         if stop.is_set():
@@ -75,6 +84,24 @@ async def keep(name: str, environment: dict[str, str], stop: asyncio.Event, outp
         print(f"{name} ended with status {status}; starting it again in {pause:.0f} s", file=sys.stderr, flush=True)
         await _wait(stop, pause)
     return 0
+
+
+def _bound_to(parent: int) -> Callable[[], None] | None:
+    """Return what a new child does first: ask the kernel for SIGTERM when its parent dies, however that dies.
+
+    Without it a SIGKILL of the parent leaves a worker that holds the store's lease, and a bot that takes the chat's
+    updates. Linux only (prctl(2), PR_SET_PDEATHSIG); the library is loaded here, since a forked child must do little.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != parent:  # it died in between, and the kernel will not tell
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return bind
 
 
 async def _until_end(child: asyncio.subprocess.Process, stop: asyncio.Event) -> int:

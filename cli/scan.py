@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -65,9 +67,12 @@ async def _run(settings: Settings, as_json: bool) -> int:
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory that this process had resident, in MB."""
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kib / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    """Return the most memory that this program had resident, in MB; on Linux without what its parent had before."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _show(watch_list: ActiveRiskSet, result: dict[str, Any]) -> None:

@@ -95,13 +95,19 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
+LABELS = {"blocks_sampled": "blocks read (the others did not change)"}
+"""What a count is called on the screen where its name says too little."""
+
+
 def show(summary: Mapping[str, Any]) -> None:
     """Print a summary as a table; lists below it, where they are not empty."""
     table = Table("what", "count", box=None)
     lists = {name: value for name, value in summary.items() if isinstance(value, tuple)}
     for name, value in summary.items():
         if name not in lists:
-            table.add_row(name.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else f"{value}")
+            table.add_row(
+                LABELS.get(name, name.replace("_", " ")), f"{value:.1f}" if isinstance(value, float) else f"{value}"
+            )
     console = Console()
     console.print(table)
     for name, members in lists.items():

@@ -2,27 +2,25 @@
 
 A setting's name is the environment variable in lower case. A value that is unknown or out of range stops the process
 with one line that names the variable, the value and what is allowed. In an `.env` file an unknown name is refused too,
-since a misspelt limit is a limit that does not hold.
+and a line that is not NAME=value, since a misspelt limit is a limit that does not hold.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.domain.units import Address, BaseUsd, Wad
+from core.env_file import read_env_file
 from core.errors import ConfigError
 
 LATER: dict[str, Any] = {"later": True}
@@ -49,6 +47,8 @@ def _commas(text: Any) -> Any:
 
 
 ChainAddress = Annotated[Address, AfterValidator(_address)]
+TELEGRAM_ID_MAX = 2**52
+"""Telegram's ids have at most 52 significant bits (Bot API, User.id and Chat.id)."""
 HttpUrls = Annotated[tuple[Annotated[str, _url("http", "https")], ...], BeforeValidator(_commas)]
 SocketUrl = Annotated[str, _url("ws", "wss")]
 
@@ -72,24 +72,35 @@ class OperatorEntry:
 def _operators(text: Any) -> Any:
     if not isinstance(text, str):
         return text
-    return tuple(_operator(part) for part in _commas(text))
+    operators = tuple(_operator(part) for part in _commas(text))
+    ids = [operator.id for operator in operators]
+    if twice := next((number for number in ids if ids.count(number) > 1), None):
+        raise ValueError(f"allowed: each user id once, and {twice} is there {ids.count(twice)} times")
+    return operators
 
 
 def _operator(part: str) -> OperatorEntry:
     number, _, role = part.partition(":")
     roles = {r.name.lower(): r for r in Role}
-    if not number.strip().isdigit() or role.strip().lower() not in roles:
+    if not re.fullmatch(r"[0-9]+", number.strip()) or role.strip().lower() not in roles:
         raise ValueError("allowed: comma-separated ID:ROLE, a numeric user id and viewer, operator or admin")
-    return OperatorEntry(int(number), roles[role.strip().lower()])
+    return OperatorEntry(_telegram_id(number.strip()), roles[role.strip().lower()])
+
+
+def _telegram_id(text: str) -> int:
+    digits = text.removeprefix("-").lstrip("0")
+    if not digits or len(digits) > len(str(TELEGRAM_ID_MAX)) or int(digits) > TELEGRAM_ID_MAX:
+        raise ValueError(f"allowed: Telegram's ids, from 1 to {TELEGRAM_ID_MAX} (a group's with a minus)")
+    return int(text)
 
 
 def _chat_ids(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     parts = _commas(text)
-    if not all(re.fullmatch(r"-?\d+", part) for part in parts):
+    if not all(re.fullmatch(r"-?[0-9]+", part) for part in parts):
         raise ValueError("allowed: comma-separated numeric chat ids")
-    return tuple(int(part) for part in parts)
+    return tuple(_telegram_id(part) for part in parts)
 
 
 def _feeds(text: Any) -> Any:
@@ -362,7 +373,7 @@ class Settings:
     @classmethod
     def load(cls, env_file: str = ".env") -> Settings:
         """Read the environment over `env_file`; raise ConfigError for the first value that is not allowed."""
-        in_file = _read_file(env_file)
+        in_file = read_env_file(env_file, _names())
         outside = {name.upper(): value for name, value in os.environ.items() if value and name.upper() in _names()}
         here = dict.fromkeys(in_file, Source.FILE) | dict.fromkeys(outside, Source.ENVIRONMENT)
         given = in_file | outside
@@ -436,18 +447,6 @@ def env_example() -> str:
 
 def _names() -> list[str]:
     return [field.upper() for kind in SECTIONS.values() for field in kind.model_fields]
-
-
-def _read_file(env_file: str) -> dict[str, str]:
-    if not Path(env_file).is_file():
-        return {}
-    found = {name: value for name, value in dotenv_values(env_file).items() if value}
-    for name in found:
-        if name not in _names():
-            near = difflib.get_close_matches(name.upper(), _names(), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"{name} in {env_file}: there is no such setting{hint}")
-    return found
 
 
 def _section(kind: type[Section], env_file: str, given: Mapping[str, str]) -> Section:

@@ -37,7 +37,8 @@ class Rival:
 
     async def hunt(self) -> None:
         """Look at all prey once and liquidate the first few below 1, each with its largest debt and collateral."""
-        figures = await self._chain.lens.health(self._prey)
+        settled = await self._chain.rpc.block_number() - 1  # the head's state may be read while the next is mined
+        figures = await self._chain.lens.health(self._prey, settled)
         fallen = [user for user, (_, factor) in zip(self._prey, figures, strict=True) if factor < WAD]
         sent = [(user, tx) for user in fallen[:PER_ROUND] if (tx := await self._post(user)) is not None]
         for _, tx_hash in sent:

@@ -16,7 +16,7 @@ from core.config import Settings
 from core.domain.controls import Controls, Limits, cold_start
 from core.domain.liquidation import CloseFactorMode
 from core.domain.messages import ControlsChanged, WorkerStarted, WorkerStopped, WorkerWarned
-from core.errors import StoreUnavailable
+from core.errors import ChainError, StoreUnavailable
 from core.ops.http import Check
 from core.ops.metrics import WorkerMetrics
 from core.state.leasing import hold
@@ -104,7 +104,7 @@ class ActiveWorker:
         feed = self._feed(scene)
         answers = Answers(self._settings, shared, scene, self._store.journal, foresight)
         desk = CommandDesk(self._store, self._limits(), self._take_over, answers.block, answers.to)
-        scheduler = self._schedule(scene, shared)
+        scheduler = self._schedule(scene, shared, feed)
         self.role = "active"
         group.create_task(feed.run(recording.sink(pipeline), scene.head), name="feed")
         group.create_task(pipeline.run(), name="pipeline")
@@ -204,13 +204,15 @@ class ActiveWorker:
             shared.sources.clear()
             await patiently("the chain", lambda: self._find_sources(scene))
 
-    def _schedule(self, scene: Scene, shared: Shared) -> AsyncIOScheduler:
+    def _schedule(self, scene: Scene, shared: Shared, feed: Feed) -> AsyncIOScheduler:
         """Start what is done by the clock; a job that fails is logged by the scheduler and done again next time."""
         scheduler = AsyncIOScheduler(
             job_defaults={"misfire_grace_time": MISFIRE_SECONDS, "coalesce": True, "max_instances": 1}
         )
         at_once = datetime.now(UTC)
-        scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, args=[scene, shared], next_run_time=at_once)
+        scheduler.add_job(
+            self._beat, "interval", seconds=BEAT_SECONDS, args=[scene, shared, feed], next_run_time=at_once
+        )
         scheduler.add_job(
             self._ask_gas_price, "interval", seconds=GAS_PRICE_SECONDS, args=[shared], next_run_time=at_once
         )
@@ -231,20 +233,27 @@ class ActiveWorker:
         if self._foresight is not None:
             await self._foresight.save(at.number)
 
-    async def _beat(self, scene: Scene, shared: Shared) -> None:
+    async def _beat(self, scene: Scene, shared: Shared, feed: Feed) -> None:
         """Say that we live, and rank the watch list anew."""
         detection = self._settings.detection
         if scene.mirror.market.revision is not None:
             near = scene.mirror.below(detection.hf_threshold_start_wad, detection.min_debt_base)
             scene.watch_list.replace_all(watched(user, account) for user, account in near.items() if account)
         self._metrics.heartbeat()
+        self._metrics.feed(feed.stats.reconnects, feed.stats.gaps)
         self._metrics.candidates.set(len(scene.watch_list))
         self._metrics.watched(dict(scene.watch_list.bands()))
         body = json.dumps({"role": self.role, "block": shared.head.number if shared.head else 0})
-        await self._store.presences.beat(Presence("worker", self._instance, VERSION, time.time(), body))
+        try:
+            await self._store.presences.beat(Presence("worker", self._instance, VERSION, time.time(), body))
+        except StoreUnavailable as error:
+            logger.warning("[worker] the bot cannot see that we live: %s", error)
 
     async def _ask_gas_price(self, shared: Shared) -> None:
-        shared.gas_price = int(await self._rpc.call("eth_gasPrice", []), 16)
+        try:
+            shared.gas_price = int(await self._rpc.call("eth_gasPrice", []), 16)
+        except ChainError as error:
+            logger.warning("[worker] the gas price stays as it was: %s", error)
 
     async def _until_replaced(self, shared: Shared) -> None:
         await shared.replaced.wait()

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -19,9 +20,10 @@ from prometheus_client import CollectorRegistry
 from core.config import Settings
 from core.errors import ConfigError, LiquidbotError, StoreUnavailable
 from core.launch import start_logging
-from core.ops.http import OpsServer
+from core.ops.http import OpsServer, SharedPort
 from core.ops.metrics import WorkerMetrics
-from core.state.leasing import LeaseLost, take
+from core.state.leasing import TTL_SECONDS, LeaseLost, take
+from core.state.ports import Store
 from core.state.sqlite_store import SqliteStore
 from worker.active import ActiveWorker, ContractsReplaced
 from worker.chain.rpc import HttpRpc
@@ -75,7 +77,7 @@ async def _until(stop: asyncio.Event) -> None:
 
 
 async def _live(settings: Settings, record: str | None) -> None:
-    """Stand by and work, in turns, for ever."""
+    """Open what a worker needs, and close it in reverse order at the end."""
     instance = f"{socket.gethostname()}-{os.getpid()}"
     metrics = WorkerMetrics(CollectorRegistry())
     chain = settings.chain
@@ -89,20 +91,35 @@ async def _live(settings: Settings, record: str | None) -> None:
         worker = ActiveWorker(settings, store, rpc, metrics, instance, recording)
         http = OpsServer(settings.ops, metrics.registry, worker.checks(), lambda: worker.role)
         stack.push_async_callback(http.close)
-        await http.start(settings.ops.worker_http_port, "WORKER_HTTP_PORT")
+        port = SharedPort(http, settings.ops.worker_http_port, "WORKER_HTTP_PORT")
+        await port.open(lambda: _leads(store, instance))
         stack.push_async_callback(_let_go, store, instance)
-        while True:
-            worker.role = "standby"
-            await take(store.lease, LEASE, instance, _say_standby)
-            metrics.lease(LEASE, held=True)
-            worker.role = "starting"
-            try:
-                await worker.work(LEASE)
-            except* ContractsReplaced:
-                logger.warning("[worker] a contract of the market was replaced: finding everything again")
-            except* LeaseLost:
-                metrics.lease(LEASE, held=False)
-                logger.error("[worker] the lease is lost: another worker acts now, this one stands by")  # noqa: TRY400
+        async with asyncio.TaskGroup() as group:
+            group.create_task(port.follow(), name="http")
+            group.create_task(_take_turns(worker, store, metrics, instance), name="turns")
+
+
+async def _take_turns(worker: ActiveWorker, store: Store, metrics: WorkerMetrics, instance: str) -> None:
+    """Stand by and work, in turns, for ever."""
+    while True:
+        worker.role = "standby"
+        await take(store.lease, LEASE, instance, _say_standby)
+        metrics.lease(LEASE, held=True)
+        worker.role = "starting"
+        try:
+            await worker.work(LEASE)
+        except* ContractsReplaced:
+            logger.warning("[worker] a contract of the market was replaced: finding everything again")
+        except* LeaseLost:
+            metrics.lease(LEASE, held=False)
+            logger.error("[worker] the lease is lost: another worker acts now, this one stands by")  # noqa: TRY400
+
+
+async def _leads(store: Store, instance: str) -> bool:
+    try:
+        return await store.lease.acquire(LEASE, instance, TTL_SECONDS, time.time()) is not None
+    except StoreUnavailable:
+        return False  # nobody leads then, so the port may wait as well
 
 
 async def _open_store(settings: Settings) -> SqliteStore:

@@ -166,6 +166,7 @@ class Pipeline:
         if work.configuration:  # reserves or price sources may be others now
             self._shared.sources.set()
         seen_at = time.time() - (time.monotonic() - work.heard_at)
+        newly_diverged = self._note_divergence(look)
         told = [self._begin(look, work, user, seen_at) for user in look.below]
         told += [self._requote(look, user) for user in look.changed]
         told += [
@@ -173,7 +174,8 @@ class Pipeline:
         ]
         if told:
             await self._journal(told, work)
-        await self._tell_divergence(look)
+        if newly_diverged:
+            await self._tell_divergence(newly_diverged, look.block)
         self._lead_on(work, look)
 
     def _lead_on(self, work: Work, look: Look) -> None:
@@ -243,14 +245,17 @@ class Pipeline:
             self._shared.latencies.append(self._since(work) * 1000)
             self._metrics.detection_latency.observe(self._since(work))
 
-    async def _tell_divergence(self, look: Look) -> None:
+    def _note_divergence(self, look: Look) -> frozenset[Address]:
+        """Take over who diverges now, before anything is decided; who was compared and agrees is free again."""
+        compared = look.below.keys() | look.changed.keys() | look.over.keys()
         new = look.diverged - self._diverged
-        self._diverged = (self._diverged - look.below.keys()) | look.diverged
-        if not new:
-            return
-        self._metrics.divergence.inc(len(new))
-        users = ", ".join(sorted(new))
-        text = f"Our figures differ from the chain's at block {look.block} for {users}: not acting on them."
+        self._diverged = (self._diverged - compared) | look.diverged
+        return new
+
+    async def _tell_divergence(self, users: frozenset[Address], block: int) -> None:
+        self._metrics.divergence.inc(len(users))
+        names = ", ".join(sorted(users))
+        text = f"Our figures differ from the chain's at block {block} for {names}: not acting on them."
         await self.warn(WorkerWarned("divergence", text))
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:

@@ -28,15 +28,19 @@ class Operator:
 
 # Commands: what an operator wants. `id` is unique and makes them idempotent; `at` is unix seconds when it was typed.
 
+MAX_REASON = 200
+"""How many characters of an operator's reason are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetDryRun:
-    """Ask for dry run to be on (nothing is sent) or off (live)."""
+    """Ask for dry run to be on (nothing is sent) or off (live); `reason` is the operator's own words, or ""."""
 
     id: str
     operator: Operator
     at: float
     enabled: bool
+    reason: str = ""
 
 
 Command: TypeAlias = SetDryRun

@@ -118,8 +118,8 @@ class Opportunity:
     `id` is the journal's sequence number (people see #A17). `episode` groups the spells of one account that belong to
     one alert: an account that recovers and falls again soon stays in its episode. `block` is the block at which the
     chain first confirmed it; `last_block` is the one that `account`, the quote and the state are of. `seen_at` is unix
-    seconds at the arrival of the frame that caused it; `latency_ms` is the time from there to the journal, on the
-    monotonic clock.
+    seconds at the arrival of the frame that caused it; `latency_ms` is the time from there until it was handed
+    to the journal, on the monotonic clock.
     """
 
     id: int

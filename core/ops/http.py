@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import hmac
 import logging
 import os
@@ -24,7 +26,14 @@ Check: TypeAlias = Callable[[], Awaitable[str]]
 
 CHECK_SECONDS = 3.0
 LAG_LIMIT_SECONDS = 5.0
+PORT_RETRY_SECONDS = 1.0
+PORT_GRACE_SECONDS = 3.0
+"""How long a process that leads waits for its port: the one before gave up the lease first and closes then."""
 _LAG_EVERY_SECONDS = 0.5
+
+
+class PortTaken(ConfigError):
+    """Say that another program listens on the port; it may be another process of our own kind."""
 
 
 class HttpOptions(Protocol):
@@ -63,7 +72,10 @@ class OpsServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int, setting: str = "the HTTP port") -> None:
-        """Listen, or do nothing when the port is 0; raise ConfigError, naming `setting`, when it cannot be had."""
+        """Listen, or do nothing when the port is 0; raise ConfigError, naming `setting`, when it cannot be had.
+
+        It is PortTaken when another program has it, and only then may a later start succeed.
+        """
         if not port:
             return
         app = web.Application(middlewares=[self._guard])
@@ -77,7 +89,8 @@ class OpsServer:
         except OSError as error:
             await self.close()
             why = os.strerror(error.errno) if error.errno else error
-            raise ConfigError(
+            kind = PortTaken if error.errno == errno.EADDRINUSE else ConfigError
+            raise kind(
                 f"{setting}={port} cannot be listened on at {self._host} ({why}): set another port, or 0 for none"
             ) from error
         self._lag_task = asyncio.create_task(self._measure_lag(), name="loop-lag")
@@ -129,6 +142,46 @@ class OpsServer:
             asleep = loop.time()
             await asyncio.sleep(_LAG_EVERY_SECONDS)
             self._lag = max(0.0, loop.time() - asleep - _LAG_EVERY_SECONDS)
+
+
+class SharedPort:
+    """Have one port for several processes of a kind on one machine: whoever stands by goes on without it.
+
+    Call `open` once at the start, then let `follow` run beside the process's work.
+    """
+
+    def __init__(self, server: OpsServer, port: int, setting: str) -> None:
+        self._server = server
+        self._port = port
+        self._setting = setting
+        self._open = False
+
+    async def open(self, leads: Callable[[], Awaitable[bool]]) -> None:
+        """Listen. When the port stays taken, raise PortTaken if `leads` (we hold the lease), else log it once."""
+        last = time.monotonic() + PORT_GRACE_SECONDS
+        while True:
+            try:
+                await self._listen()
+            except PortTaken as error:
+                if not await leads():
+                    logger.warning("[http] standing by without a port until it is free: %s", error)
+                    return
+                if time.monotonic() >= last:
+                    raise
+                await asyncio.sleep(PORT_RETRY_SECONDS)
+            else:
+                return
+
+    async def follow(self) -> None:
+        """Return as soon as the server listens, trying again for as long as another program has the port."""
+        while not self._open:
+            await asyncio.sleep(PORT_RETRY_SECONDS)
+            with contextlib.suppress(PortTaken):  # said once, by `open`
+                await self._listen()
+
+    async def _listen(self) -> None:
+        await self._server.start(self._port, self._setting)
+        self._open = True
 
 
 async def _ask(name: str, check: Check) -> str:

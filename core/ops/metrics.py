@@ -36,9 +36,7 @@ class ProcessMetrics:
         self.heartbeats = self._gauge("heartbeat_timestamp_seconds", "When the process last said it lives.", "process")
         self.settings_version = self._gauge("settings_version", "Version of the controls in use.", "process")
         self.lease_held = self._gauge("lease_held", "1 while this process holds the lease.", "lease")
-        self.store_errors = self._counter("store_errors", "Failed calls to the store.", "op")
         self.dropped = self._counter("events_dropped", "Inputs left out, by reason.", "reason")
-        self.coalesced = self._counter("events_coalesced", "Inputs merged into another one, by reason.", "reason")
 
     def heartbeat(self) -> None:
         """Say that the process lives, now."""
@@ -81,6 +79,7 @@ class WorkerMetrics(ProcessMetrics):
         self.prices = self._counter("price_updates_received", "Price updates received.")
         self.reconnects = self._counter("ws_reconnects", "Times the WebSocket was opened again.")
         self.backfills = self._counter("gap_backfills", "Ranges of blocks read after a gap.")
+        self._fed = (0, 0)
 
     def _declare_judging(self) -> None:
         self.dry_run = self._gauge("dry_run", "1 while nothing is sent.")
@@ -93,7 +92,6 @@ class WorkerMetrics(ProcessMetrics):
             "detection_latency_seconds", "From the frame's arrival to the outbox row.", DETECTION_BUCKETS
         )
         self.health_checks = self._counter("health_checks_performed", "Accounts asked of the chain.")
-        self.confirmations = self._counter("confirmations", "Suspects asked of the chain.", "result")
         self.divergence = self._counter("divergence", "Accounts whose figures differed from the chain's.")
 
     def _declare_asking(self) -> None:
@@ -148,6 +146,12 @@ class WorkerMetrics(ProcessMetrics):
         self.blocks.inc()
         self.head_number.set(number)
         self.head_timestamp.set(timestamp)
+
+    def feed(self, reconnects: int, gaps: int) -> None:
+        """Take over the feed's own totals, which grow."""
+        before, self._fed = self._fed, (reconnects, gaps)
+        self.reconnects.inc(max(0, reconnects - before[0]))
+        self.backfills.inc(max(0, gaps - before[1]))
 
     def watched(self, bands: Mapping[str, int]) -> None:
         """Say how many accounts are watched in each band of the health factor."""

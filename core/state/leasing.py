@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 TTL_SECONDS = 10.0
 RENEW_SECONDS = 3.0
+COMPLAIN_SECONDS = 60.0
 
 
 class LeaseLost(Exception):
@@ -23,11 +24,14 @@ class LeaseLost(Exception):
 async def take(lease: Lease, name: str, holder: str, waiting: Callable[[], None]) -> int:
     """Wait until the lease is ours and return its fencing token; call `waiting` once when another has it."""
     said = False
+    complained_at = -COMPLAIN_SECONDS
     while True:
         try:
             token = await lease.acquire(name, holder, TTL_SECONDS, time.time())
         except StoreUnavailable as error:
-            logger.warning("[lease] %s cannot be taken now: %s", name, error)
+            if time.monotonic() - complained_at >= COMPLAIN_SECONDS:
+                complained_at = time.monotonic()
+                logger.warning("[lease] %s cannot be taken now, trying on: %s", name, error)
         else:
             if token is not None:
                 return token

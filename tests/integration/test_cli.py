@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -14,9 +15,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from cli.__main__ import COMMANDS
+from cli.__main__ import COMMANDS, main
+from core.domain.units import Address
 from core.state.sqlite.migrations import newest
+from core.state.sqlite_store import SqliteStore
 from devnet.anvil import free_port
 from devnet.botapi import BotApi, BotApiOptions
 from devnet.chain import Chain, ChainOptions
@@ -94,6 +99,10 @@ async def test_one_account_is_shown_now_and_at_a_block(chain: Chain, tmp_path: P
     assert nobody["chain"]["health_factor"] == str(2**256 - 1)
     status, _, said = await liquidbot(tmp_path, environment, "health", "0x12")
     assert (status, said) == (2, "0x12: allowed: an address, 0x and 40 hex digits\n")
+    status, _, said = await liquidbot(tmp_path, environment, "health", user, "--block", "-5")
+    assert (status, said) == (2, "--block -5: allowed: a block's number, 0 or more\n")
+    status, _, said = await liquidbot(tmp_path, environment, "health", user, "--block", str(10**9))
+    assert (status, "Traceback" in said) == (1, False)
     status, _, said = await liquidbot(tmp_path, environment, "health")
     assert (status, "give addresses, or --all" in said) == (2, True)
 
@@ -101,12 +110,48 @@ async def test_one_account_is_shown_now_and_at_a_block(chain: Chain, tmp_path: P
 async def test_a_node_that_is_away_is_one_line(chain: Chain, tmp_path: Path) -> None:
     environment = settings_for(chain, tmp_path, RPC_URL=f"http://127.0.0.1:{free_port()}/secret-key")
     status, _, said = await liquidbot(tmp_path, environment, "health", NOWHERE)
-    assert status == 2
+    assert status == 1
     assert "cannot be reached" in said
     assert "secret-key" not in said
     assert "Traceback" not in said
     status, _, said = await liquidbot(tmp_path, settings_for(chain, tmp_path, RPC_URL=""), "scan")
     assert (status, said) == (2, "RPC_URL=: allowed: at least one address that starts with http:// or https://\n")
+
+
+async def test_a_store_that_is_locked_is_a_matter_of_patience(chain: Chain, tmp_path: Path) -> None:
+    environment = settings_for(chain, tmp_path)
+    assert (await liquidbot(tmp_path, environment, "migrate"))[0] == 0
+    with closing(sqlite3.connect(tmp_path / "liquidbot.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        status, _, said = await liquidbot(tmp_path, environment, "migrate")
+    assert (status, "Traceback" in said) == (1, False), said
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--borrowers", "0"), "--borrowers 0: allowed: 1 to 20000"),
+        (("--borrowers", "20001"), "--borrowers 20001: allowed: 1 to 20000"),
+        (("--speed", "0"), "--speed 0: allowed: a number above 0"),
+        (("--speed", "nan"), "--speed nan: allowed: a number above 0"),
+        (("--seconds", "-1"), "--seconds -1: allowed: a number above 0"),
+        (("--seconds", "inf"), "--seconds inf: allowed: a number above 0"),
+        (("--port", "65536"), "--port 65536: allowed: 0 (any free one) to 65535"),
+    ],
+)
+def test_a_demo_that_cannot_be_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], line: str
+) -> None:
+    assert main(["demo", *words]) == 2
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_demo_whose_port_is_taken_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["demo", "--port", str(port)]) == 2
+    said = f"--port {port}: Address already in use; allowed: a free port of 127.0.0.1, or 0 for any\n"
+    assert capsys.readouterr().err == said
 
 
 async def test_a_scan_counts_everybody(chain: Chain, tmp_path: Path) -> None:
@@ -195,30 +240,100 @@ async def test_the_doctor_finds_nothing_where_all_is_well(chain: Chain, api: Bot
 
 
 @pytest.mark.parametrize(
-    ("changes", "check", "words"),
+    ("changes", "check", "texts"),
     [
-        ({"RPC_URL": ""}, "RPC_URL", "set RPC_URL to at least one HTTP endpoint"),
-        ({"CHAIN_ID": "8453"}, "RPC_URL {http}", "serves chain 31337, but CHAIN_ID is 8453"),
-        ({"WS_RPC_URL": ""}, "WS_RPC_URL", "set WS_RPC_URL to a WebSocket endpoint"),
-        ({"POOL_ADDRESSES_PROVIDER": NOWHERE}, "POOL_ADDRESSES_PROVIDER", "holds no contract"),
-        ({"AAVE_POOL": NOWHERE}, "POOL_ADDRESSES_PROVIDER", "says that the pool is"),
-        ({"STATE_DB": "/nowhere/at/all.db"}, "STATE_DB", "its directory /nowhere/at does not exist"),
-        ({"TELEGRAM_BOT_TOKEN": ""}, "TELEGRAM_BOT_TOKEN", "copy the token from @BotFather"),
-        ({"TELEGRAM_BOT_TOKEN": "1:wrong"}, "TELEGRAM_BOT_TOKEN", "copy the token from @BotFather"),
-        ({"TELEGRAM_API_URL": "http://127.0.0.1:9"}, "TELEGRAM_BOT_TOKEN", "check the network"),
-        ({"TELEGRAM_CHAT_IDS": "999"}, "chat 999", "open a chat with the bot and press Start"),
-        ({"TELEGRAM_OPERATORS": ""}, "TELEGRAM_OPERATORS", "add YOUR_ID:admin"),
-        ({"TELEGRAM_OPERATORS": f"{ANN}:viewer"}, "TELEGRAM_OPERATORS", "make one operator an admin"),
+        ({"RPC_URL": ""}, "RPC_URL", ("not set", "set RPC_URL to at least one HTTP endpoint")),
+        (
+            {"RPC_URL": "http://127.0.0.1:9"},
+            "RPC_URL http://127.0.0.1:9",
+            ("cannot be reached", "use another endpoint"),
+        ),
+        ({"CHAIN_ID": "8453"}, "RPC_URL {http}", ("serves chain 31337, but CHAIN_ID is 8453", "set CHAIN_ID to")),
+        ({"WS_RPC_URL": "ws://127.0.0.1:9"}, "WS_RPC_URL ws://127.0.0.1:9", ("failed", "use another endpoint")),
+        (
+            {"POOL_ADDRESSES_PROVIDER": NOWHERE},
+            "POOL_ADDRESSES_PROVIDER",
+            ("holds no contract", "check CHAIN_ID, POOL_"),
+        ),
+        ({"AAVE_POOL": NOWHERE}, "POOL_ADDRESSES_PROVIDER", ("says that the pool is", "all four name one market")),
+        (
+            {"STATE_DB": "/nowhere/at/all.db"},
+            "STATE_DB",
+            ("nor does its directory /nowhere/at", "set STATE_DB to a file"),
+        ),
+        ({"STATE_DB": "/tmp"}, "STATE_DB", ("is a directory", "set STATE_DB to a file")),
+        ({"TELEGRAM_BOT_TOKEN": ""}, "TELEGRAM_BOT_TOKEN", ("is not set", "copy the token from @BotFather")),
+        ({"TELEGRAM_BOT_TOKEN": "1:wrong"}, "TELEGRAM_BOT_TOKEN", ("refused", "copy the token from @BotFather")),
+        (
+            {"TELEGRAM_BOT_TOKEN": "1:a\nb"},
+            "TELEGRAM_BOT_TOKEN",
+            ("a character that no token has", "copy the token from"),
+        ),
+        ({"TELEGRAM_BOT_TOKEN": "1:wrong"}, f"chat {ANN}", ("", "copy the token from @BotFather")),
+        ({"TELEGRAM_API_URL": "http://127.0.0.1:9"}, "TELEGRAM_BOT_TOKEN", ("does not answer", "check the network")),
+        ({"TELEGRAM_API_URL": "http://[::1"}, "TELEGRAM_BOT_TOKEN", ("is not an address", "correct TELEGRAM_API_URL")),
+        ({"TELEGRAM_CHAT_IDS": "999"}, "chat 999", ("chat not found", "open a chat with the bot and press Start")),
+        ({"TELEGRAM_OPERATORS": ""}, "TELEGRAM_OPERATORS", ("nobody may talk", "add YOUR_ID:admin")),
+        ({"TELEGRAM_OPERATORS": f"{ANN}:viewer"}, "TELEGRAM_OPERATORS", ("no admin", "make one operator an admin")),
     ],
 )
 async def test_the_doctor_says_what_is_wrong_and_what_to_do(
-    chain: Chain, api: BotApi, tmp_path: Path, changes: dict[str, str], check: str, words: str
+    chain: Chain, api: BotApi, tmp_path: Path, changes: dict[str, str], check: str, texts: tuple[str, str]
 ) -> None:
     status, found = await doctor(tmp_path, good(chain, api, tmp_path, **changes))
     finding = found[check.format(http=chain.http_url)]
     assert status == 1
     assert not finding["well"]
-    assert words in finding["advice"]
+    said, advised = texts
+    assert said in finding["found"]
+    assert advised in finding["advice"]
+
+
+@pytest.mark.parametrize("body", ['{"ok":true}', '{"ok":true,"result":[]}', "[1]", "<html>", "\xff"])
+async def test_the_doctor_knows_a_server_that_is_no_bot_api(chain: Chain, tmp_path: Path, body: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=body.encode("latin-1"), content_type="application/json")
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as server:
+        environment = settings_for(
+            chain,
+            tmp_path,
+            TELEGRAM_API_URL=str(server.make_url("")).rstrip("/"),
+            TELEGRAM_BOT_TOKEN=TOKEN,
+            TELEGRAM_OPERATORS=f"{ANN}:admin",
+        )
+        status, found = await doctor(tmp_path, environment)
+    assert status == 1
+    assert [name for name, row in found.items() if not row["well"]] == ["TELEGRAM_BOT_TOKEN", f"chat {ANN}"]
+    assert "not as Telegram's Bot API does" in found["TELEGRAM_BOT_TOKEN"]["found"]
+    assert "correct TELEGRAM_API_URL" in found[f"chat {ANN}"]["advice"]
+
+
+async def test_polling_is_a_note_and_a_store_to_be_is_not_made(chain: Chain, api: BotApi, tmp_path: Path) -> None:
+    environment = good(chain, api, tmp_path, WS_RPC_URL="", POLL_INTERVAL_SEC="7")
+    status, found = await doctor(tmp_path, environment)
+    assert status == 0, found
+    assert "the worker polls every 7 s" in found["WS_RPC_URL"]["found"]
+    assert "it will be created" in found["STATE_DB"]["found"]
+    assert not (tmp_path / "liquidbot.db").exists()
+    assert (await liquidbot(tmp_path, environment, "migrate"))[0] == 0
+    _, found = await doctor(tmp_path, environment)
+    assert "of no market yet" in found["STATE_DB"]["found"]
+    assert (await liquidbot(tmp_path, environment, "scan", "--json"))[0] == 0
+    _, found = await doctor(tmp_path, environment)
+    assert "opens, of this market" in found["STATE_DB"]["found"]
+
+
+async def test_the_store_of_another_market_is_found(chain: Chain, api: BotApi, tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "liquidbot.db")
+    await store.bind(f"8453:{NOWHERE}")
+    await store.close()
+    status, found = await doctor(tmp_path, good(chain, api, tmp_path))
+    assert status == 1
+    assert f"belongs to market 8453:{NOWHERE}" in found["STATE_DB"]["found"]
+    assert "set STATE_DB to another file" in found["STATE_DB"]["advice"]
 
 
 async def test_up_starts_both_and_starts_again_what_dies(chain: Chain, api: BotApi, tmp_path: Path) -> None:
@@ -238,6 +353,29 @@ async def test_up_starts_both_and_starts_again_what_dies(chain: Chain, api: BotA
         assert await up.end() == 0
         assert children(up.child.pid) == {}
         assert not any(alive(pid) for pid in workers.values())
+
+
+async def test_nobody_is_left_when_up_is_killed(chain: Chain, api: BotApi, tmp_path: Path) -> None:
+    async with Process.running(tmp_path, good(chain, api, tmp_path), ("-m", "cli", "up")) as up:
+        await up.until_role("active")
+        left = children(up.child.pid)
+        assert set(left) == {"worker", "bot"}
+        assert await up.end(signal.SIGKILL) == -signal.SIGKILL
+        await until(lambda: nobody(left))
+
+
+async def test_nobody_is_left_when_a_demo_is_killed(built: object, tmp_path: Path) -> None:
+    words = ("-m", "cli", "demo", "--borrowers", "5", "--port", "0")
+    async with Process.running(tmp_path, dict(os.environ) | {"TMPDIR": str(tmp_path)}, words) as demo:
+        await demo.until_said("chat open at", seconds=60)
+        left = children(demo.child.pid)
+        assert set(left) == {"worker", "bot"}
+        assert await demo.end(signal.SIGKILL) == -signal.SIGKILL
+        await until(lambda: nobody(left))
+
+
+async def nobody(pids: dict[str, int]) -> bool:
+    return not any(alive(pid) for pid in pids.values())
 
 
 async def test_up_ends_where_starting_again_is_no_help(chain: Chain, api: BotApi, tmp_path: Path) -> None:
@@ -274,6 +412,22 @@ async def test_the_worker_is_the_same_by_either_name(chain: Chain, tmp_path: Pat
     status, _, said = await liquidbot(tmp_path, settings_for(chain, tmp_path, RPC_URL=""), "worker")
     assert status == 2
     assert said.splitlines()[-1].startswith("RPC_URL=: allowed: at least one address")
+
+
+async def test_an_account_without_figures_is_not_called_equal(chain: Chain, tmp_path: Path) -> None:
+    """The last but one: USDC has no price from now on, so that neither side can say what its holders are worth."""
+    environment = settings_for(chain, tmp_path)
+    await chain.set_price_source("USDC", Address(NOWHERE))
+    status, out, _ = await liquidbot(tmp_path, environment, "health", "--all", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    empty = [row for row in rows if row["empty"]]
+    assert status == 1
+    assert 0 < len(empty) < len(rows) == len(chain.borrowers)
+    assert all(row["ours"] is None and row["chain"] is None and not row["equal"] for row in empty)
+    assert all(row["equal"] for row in rows if not row["empty"])
+    status, out, _ = await liquidbot(tmp_path, environment, "health", "--all")
+    told = f"{len(rows) - len(empty)} equal, {len(empty)} without figures on either side"
+    assert (status, told in " ".join(out.split())) == (1, True), out
 
 
 async def test_the_doctor_compares_the_clocks_and_knows_its_revisions(

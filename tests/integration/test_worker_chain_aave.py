@@ -259,6 +259,12 @@ async def test_reserves_listed_since_are_found_when_all_are_read(reader: AaveRea
     assert list(read.positions.values()) == await reader.positions(users, market.block)
 
 
+async def test_strangers_alone_have_empty_positions(reader: AaveReader, market_chain: Chain) -> None:
+    stranger = Address("0x" + "11" * 20)
+    block = await market_chain.rpc.block_number()
+    assert await reader.positions([stranger], block) == [Position(stranger)]
+
+
 async def test_positions_can_be_read_first(rpc: HttpRpc, reader: AaveReader, market_chain: Chain) -> None:
     market = await reader.load_market()
     another = await AaveReader.discover(rpc, market_chain.provider, CHAIN_ID)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from worker.chain.logs import head
 from worker.chain.oracles import watched_addresses
 from worker.chain.rpc import HttpRpc
 from worker.composition import make_foresight
-from worker.detection.looking import Limits
+from worker.detection.looking import Limits, Look, Work
 from worker.detection.mirror import Mirror
 from worker.detection.realtime_hf import RealTimeHF
 from worker.detection.spells import Spells
@@ -61,6 +61,24 @@ async def proxy(chain: Chain) -> AsyncIterator[NodeProxy]:
 
 
 @dataclass
+class Doubting:
+    """A detector that calls what another one finds diverged, while it is told to."""
+
+    detector: RealTimeHF
+    doubts: bool = False
+
+    def hear(self, log: Log) -> None:
+        self.detector.hear(log)
+
+    def take_back(self, floor: int) -> None:
+        self.detector.take_back(floor)
+
+    async def look(self, work: Work, open_users: Collection[Address]) -> Look:
+        look = await self.detector.look(work, open_users)
+        return replace(look, diverged=frozenset(look.below)) if self.doubts else look
+
+
+@dataclass
 class Stage:
     chain: Chain
     proxy: NodeProxy
@@ -72,6 +90,7 @@ class Stage:
     first_head: Head
     metrics: WorkerMetrics
     path: Path
+    detector: Doubting
 
     def count(self, name: str, **labels: str) -> float | None:
         """Return a counter as Prometheus would read it."""
@@ -117,14 +136,14 @@ async def staged(chain: Chain, proxy: NodeProxy, path: Path) -> AsyncIterator[St
     metrics = WorkerMetrics(CollectorRegistry())
     shared = Shared(Controls(), CloseFactorMode.AUTO, stale_after=10.0, head=start)
     spells = Spells(*await store.journal.last_ids(), await store.journal.open_opportunities(), time.time())
-    detector = RealTimeHF(mirror, reader, LIMITS, metrics.health_checks.inc)
+    detector = Doubting(RealTimeHF(mirror, reader, LIMITS, metrics.health_checks.inc))
     pipeline = Pipeline(detector, mirror, spells, store, shared, metrics)
     options = FeedOptions(31337, poll_seconds=0.2, reconnect_seconds=0.2)
     feed = Feed(proxy.ws_url, rpc, options=options)
     feed.watch(watched_addresses(reader.contracts, mirror.market, mirror.sources))
     tasks = [asyncio.create_task(feed.run(pipeline, start)), asyncio.create_task(pipeline.run())]
     try:
-        yield Stage(chain, proxy, store, pipeline, shared, mirror, reader, start, metrics, path)
+        yield Stage(chain, proxy, store, pipeline, shared, mirror, reader, start, metrics, path, detector)
         assert not any(task.done() for task in tasks)
     finally:
         for task in tasks:
@@ -177,6 +196,24 @@ async def test_a_fall_is_rehearsed_and_a_rise_ends_it(stage: Stage) -> None:
     assert {e.opportunity.id for e in told if isinstance(e, OpportunityUpdated)} >= set(latencies)
     assert stage.shared.latency().count > 0
     assert stage.count("divergence") == 0
+
+
+async def test_who_diverges_is_not_acted_upon_until_the_figures_agree_again(stage: Stage) -> None:
+    chain = stage.chain
+    stage.detector.doubts = True
+    await chain.set_price("ETH", factor="0.85")
+    await until(stage.agrees)
+    found = await stage.open()
+    assert found
+    assert {(o.state, o.reason) for o in found} == {(State.SKIPPED, SkipReason.DIVERGED)}
+    warned = [e for _, e in await stage.store.outbox.read(0) if isinstance(e, WorkerWarned)]
+    assert [w.code for w in warned] == ["divergence"]
+    stage.detector.doubts = False
+    await chain.set_price("ETH", factor="1.3")
+    await until(stage.agrees)
+    await chain.set_price("ETH", factor="0.8")
+    await until(stage.agrees)
+    assert SkipReason.DIVERGED not in {o.reason for o in await stage.open()}
 
 
 async def test_an_account_that_a_rival_takes_is_told_as_taken(stage: Stage) -> None:

@@ -451,3 +451,14 @@ async def test_a_new_aggregator_is_listened_to_once_the_market_says_that_somethi
             assert await worker.end() == 0
     chain.feeds.by_name["BTC"] = feed
     await chain.revert(snapshot)
+
+
+async def test_a_second_worker_on_one_machine_stands_by_without_the_port(chain: Chain, tmp_path: Path) -> None:
+    settings = settings_for(chain, tmp_path)
+    async with Process.running(tmp_path, settings) as first:
+        await first.until_role("active")
+        async with Process.running(tmp_path, settings) as second:
+            await second.until_said("standing by without a port")
+            await second.until_said("another worker holds the lease")
+            assert await first.end() == 0
+            await second.until_role("active")

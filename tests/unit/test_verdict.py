@@ -110,3 +110,8 @@ def test_the_summary_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "missed accounts: " + ADA in said.replace("\n", "")
     assert "latency p50 ms" in said
+
+
+def test_the_screen_says_what_was_read_and_what_had_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    show(verdict([], []).as_dict())
+    assert "blocks read (the others did not change)" in capsys.readouterr().out

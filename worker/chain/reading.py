@@ -27,9 +27,7 @@ class Reading:
 
     async def read(self, multicall: Multicall, block: Block) -> None:
         """Ask; raise what Multicall.read raises, and WrongChain when an answer is not what was asked for."""
-        if not self._calls:
-            return
-        answers = await multicall.read(self._calls, block)
+        answers = await multicall.read(self._calls, block) if self._calls else []
         for start, end, take in self._takes:
             try:
                 take(answers[start:end])

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from core.domain.controls import Controls, Limits, Refusal, apply
-from core.domain.messages import Answer, Change, Command, CommandRefused, ControlsChanged, Question
+from core.domain.messages import MAX_REASON, Answer, Change, Command, CommandRefused, ControlsChanged, Question
 from core.errors import StoreError
 from core.state.ports import Store
 
@@ -73,6 +73,7 @@ class CommandDesk:
             operator=command.operator,
             block=self._block(),
             seconds=max(0.0, now - stored_at),
+            reason=command.reason[:MAX_REASON],
         )
         await self._store.controls.save(after, event, command.id, now)
         self._take_over(after)

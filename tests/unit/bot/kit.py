@@ -180,7 +180,9 @@ class SmallWorker:
         words = {True: "on", False: "off"}
         change = Change("dry run", words[before.dry_run], words[after.dry_run])
         changes = (change,) if change.old != change.new else ()
-        event = ControlsChanged(after.version, changes, command.id, command.operator, 501, now - stored_at)
+        event = ControlsChanged(
+            after.version, changes, command.id, command.operator, 501, now - stored_at, command.reason
+        )
         await self.store.controls.save(after, event, command.id, now)
 
     def _answer(self, question: Question) -> Answer:

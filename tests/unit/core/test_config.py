@@ -12,6 +12,7 @@ from core.errors import ConfigError
 
 NAMES = [field.upper() for kind in SECTIONS.values() for field in kind.model_fields]
 FEED = "0x" + "Ab" * 20
+IDS = f"allowed: Telegram's ids, from 1 to {2**52} (a group's with a minus)"
 SECRET = "s3cr3t-never-to-be-seen"
 
 
@@ -128,6 +129,22 @@ def test_every_kind_of_value_is_read(environment: pytest.MonkeyPatch) -> None:
             "TELEGRAM_OPERATORS=1:root: allowed: comma-separated ID:ROLE, a numeric user id and viewer, operator or "
             "admin",
         ),
+        ("TELEGRAM_CHAT_IDS", "12,\u0663", "TELEGRAM_CHAT_IDS=12,\u0663: allowed: comma-separated numeric chat ids"),
+        ("TELEGRAM_CHAT_IDS", f"1,-{2**52 + 1}", f"TELEGRAM_CHAT_IDS=1,-{2**52 + 1}: {IDS}"),
+        ("TELEGRAM_CHAT_IDS", "9" * 5_000, f"TELEGRAM_CHAT_IDS={'9' * 5_000}: {IDS}"),
+        ("TELEGRAM_CHAT_IDS", "0", f"TELEGRAM_CHAT_IDS=0: {IDS}"),
+        (
+            "TELEGRAM_OPERATORS",
+            "\u00b2:admin",
+            "TELEGRAM_OPERATORS=\u00b2:admin: allowed: comma-separated ID:ROLE, a numeric user id and viewer, operator "
+            "or admin",
+        ),
+        ("TELEGRAM_OPERATORS", f"{2**52 + 1}:admin", f"TELEGRAM_OPERATORS={2**52 + 1}:admin: {IDS}"),
+        (
+            "TELEGRAM_OPERATORS",
+            "7:admin,8:viewer,07:viewer",
+            "TELEGRAM_OPERATORS=7:admin,8:viewer,07:viewer: allowed: each user id once, and 7 is there 2 times",
+        ),
         (
             "WORKER_HTTP_PORT",
             "70000",
@@ -175,6 +192,40 @@ def test_an_unknown_name_in_the_file_is_refused_with_a_suggestion(tmp_path: Path
     (tmp_path / ".env").write_text("QQQ=5\n")
     with pytest.raises(ConfigError, match=r"^QQQ in \.env: there is no such setting$"):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"CHAIN_ID=1\n\n\n# mine\n\nHTTP_TOKEN {SECRET}\nCHAIN_ID=2\n", 6),
+        (f'HTTP_TOKEN="{SECRET}\nCHAIN_ID=1\n', 1),
+        (f"CHAIN_ID=1\r\n\r\nHTTP_TOKEN='{SECRET}' x\r\n", 3),
+        ("CHAIN_ID=1\nMIN_DEBT_USD\n", 2),
+        ("=5\n", 1),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused_by_its_number(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / ".env").write_bytes(text.encode())
+    with pytest.raises(ConfigError) as refused:
+        Settings.load()
+    assert str(refused.value) == f".env line {line}: allowed: NAME=value, quotes closed, or # and a comment"
+
+
+def test_a_file_that_is_not_text_is_one_line(tmp_path: Path) -> None:
+    for raw, byte in ((b"CHAIN_ID=1\n# caf\xe9\n", 16), ("CHAIN_ID=1\n".encode("utf-16"), 0)):
+        (tmp_path / ".env").write_bytes(raw)
+        with pytest.raises(ConfigError) as refused:
+            Settings.load()
+        assert str(refused.value) == f".env is not text in UTF-8 (byte {byte}): save it as UTF-8"
+
+
+def test_the_largest_ids_and_marks_of_other_tools_are_read(tmp_path: Path) -> None:
+    text = f"\ufeffCHAIN_ID=1\nTELEGRAM_CHAT_IDS=-{2**52},{2**52}\nTELEGRAM_OPERATORS={2**52}:admin\n"
+    (tmp_path / ".env").write_text(text, "utf-8")
+    settings = Settings.load()
+    assert settings.chain.chain_id == 1
+    assert settings.telegram.telegram_chat_ids == (-(2**52), 2**52)
+    assert settings.telegram.telegram_operators == (OperatorEntry(2**52, Role.ADMIN),)
 
 
 def test_the_environment_is_over_the_file(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:

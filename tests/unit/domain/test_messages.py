@@ -78,8 +78,15 @@ def test_the_text_has_version_kind_and_body() -> None:
     assert json.loads(encode(message)) == {
         "v": 1,
         "kind": "SetDryRun",
-        "body": {"id": "u17", "operator": {"id": 1, "name": "Ada"}, "at": 5.0, "enabled": True},
+        "body": {"id": "u17", "operator": {"id": 1, "name": "Ada"}, "at": 5.0, "enabled": True, "reason": ""},
     }
+
+
+def test_a_command_of_a_version_without_reasons_is_read() -> None:
+    body = {"id": "u17", "operator": {"id": 1, "name": "Ada"}, "at": 5.0, "enabled": True}
+    assert decode(json.dumps({"v": 1, "kind": "SetDryRun", "body": body})) == SetDryRun(
+        "u17", Operator(1, "Ada"), 5.0, enabled=True, reason=""
+    )
 
 
 def test_whole_numbers_beyond_any_float_stay_exact() -> None:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from core.errors import ConfigError, StoreUnavailable
 from core.ops import http
-from core.ops.http import Check, OpsServer
+from core.ops.http import PORT_RETRY_SECONDS, Check, OpsServer, PortTaken, SharedPort
 from core.ops.metrics import WorkerMetrics
 from core.version import VERSION
 
@@ -192,6 +192,52 @@ async def test_a_port_in_use_is_named_with_its_setting() -> None:
         server = OpsServer(Options(), CollectorRegistry(), {}, lambda: "")
         with pytest.raises(ConfigError, match=f"WORKER_HTTP_PORT={port} .*already in use.*another port, or 0"):
             await server.start(port, "WORKER_HTTP_PORT")
+        await server.close()
+
+
+async def leads() -> bool:
+    return True
+
+
+async def stands_by() -> bool:
+    return False
+
+
+async def test_who_stands_by_goes_on_without_the_port_until_it_is_free(caplog: pytest.LogCaptureFixture) -> None:
+    server = OpsServer(Options(), CollectorRegistry(), {}, lambda: "standby")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        port = SharedPort(server, number, "WORKER_HTTP_PORT")
+        await port.open(stands_by)
+        following = asyncio.create_task(port.follow())
+        await asyncio.sleep(2 * PORT_RETRY_SECONDS + 0.3)
+        assert not following.done()
+    await asyncio.wait_for(following, 5)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", number)) == 0
+    await server.close()
+    assert caplog.text.count("standing by without a port") == 1
+
+
+async def test_who_leads_needs_its_port() -> None:
+    server = OpsServer(Options(), CollectorRegistry(), {}, lambda: "active")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"WORKER_HTTP_PORT={number} "):
+            await SharedPort(server, number, "WORKER_HTTP_PORT").open(leads)
+    await server.close()
+
+
+async def test_a_port_that_is_had_at_once_or_not_wanted_is_not_followed() -> None:
+    for number in (free_port(), 0):
+        server = OpsServer(Options(), CollectorRegistry(), {}, lambda: "active")
+        port = SharedPort(server, number, "WORKER_HTTP_PORT")
+        await port.open(stands_by)
+        await asyncio.wait_for(port.follow(), 0.1)
         await server.close()
 
 
