@@ -71,6 +71,7 @@ class ActiveWorker:
         self._instance = instance
         self._shared: Shared | None = None
         self._scene: Scene | None = None
+        self._pipeline_at_work: Pipeline | None = None
         self._foresight: Foresight | None = None
 
     def checks(self) -> Mapping[str, Check]:
@@ -100,6 +101,7 @@ class ActiveWorker:
         pipeline = await patiently("the store", lambda: self._pipeline(scene, shared))
         foresight = self._foresight = await self._look_ahead(scene, pipeline)
         recording.begin(scene, shared)
+        self._pipeline_at_work = pipeline
         pipeline.begin_at(scene.head)
         feed = self._feed(scene)
         answers = Answers(self._settings, shared, scene, self._store.journal, foresight)
@@ -192,7 +194,8 @@ class ActiveWorker:
         """Look whether the price sources are still the ones that we listen to."""
         mirror = scene.mirror
         if mirror.market.revision is not None:
-            await mirror.check_sources()
+            if await mirror.check_sources() and self._pipeline_at_work:
+                self._pipeline_at_work.look_again()
             return
         mirror.sources = await walk(scene.reader.multicall, mirror.market, feeds=self._settings.chain.chainlink_feeds)
         mirror.on_sources()
@@ -268,7 +271,7 @@ class ActiveWorker:
                 if self._scene and self._shared:
                     await self._save_snapshot(self._scene, self._shared)
         except (StoreUnavailable, TimeoutError) as error:
-            logger.warning("[worker] could not say all before stopping: %s", error)
+            logger.warning("[worker] could not tell the bot that we stop, or save all: %s", error)
 
     def _stale_after(self) -> float:
         """Return STALE_HEAD_SEC; where heads come by polling, no less than two polls."""

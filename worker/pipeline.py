@@ -133,6 +133,11 @@ class Pipeline:
         """Tell the operator; return when that is saved."""
         await self._persist(lambda: self._store.outbox.append([warning], time.time()))
 
+    def look_again(self) -> None:
+        """Look though nothing was heard: something is to be read again."""
+        self._open_work(time.monotonic())
+        self._arrived.set()
+
     def on_reorganisation(self, first: int) -> None:
         """Take in that the chain may be another one from a block on."""
         self._detector.take_back(first - 1)

@@ -240,7 +240,9 @@ async def test_what_accounts_do_is_read_anew(reader: AaveReader, fresh_market: C
 async def test_many_positions_at_once_are_read_in_two_requests(reader: AaveReader, market_chain: Chain) -> None:
     market = await reader.load_market()
     read = await reader.refresh(market, market.block, positions=market_chain.borrowers)
-    assert list(read.positions.values()) == await reader.positions(market_chain.borrowers, market.block)
+    assert [read.positions[user] for user in market_chain.borrowers] == await reader.positions(
+        market_chain.borrowers, market.block
+    )
     few = await reader.refresh(market, market.block, positions=market_chain.borrowers[:5])
     assert few.positions == {user: read.positions[user] for user in market_chain.borrowers[:5]}
 

@@ -253,11 +253,15 @@ class Mirror:
         ask_polled(reading, self.sources.book, self._reader.contracts.oracle, self.market)
         await reading.read(self._reader.multicall, block)
 
-    async def check_sources(self) -> None:
-        """Walk the price tree beside ours: an aggregator can change without a log. Another tree is taken at once."""
+    async def check_sources(self) -> bool:
+        """Walk the price tree beside ours, since an aggregator can change without a log; tell whether it is another.
+
+        Another tree is taken when the mirror is settled next.
+        """
         found = await walk(self._reader.multicall, self.market, feeds=self._feeds)
-        if found.watched != self.sources.watched:
-            self._stale.sources = True
+        other = found.watched != self.sources.watched
+        self._stale.sources |= other
+        return other
 
     def _replace_market(self, market: Market) -> None:
         """Take a market that was read as a whole; accounts in logs that nobody understood until now are stale."""
